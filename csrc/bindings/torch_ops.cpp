@@ -1,0 +1,271 @@
+// The torch door, on the LibTorch Stable ABI: one library for every PyTorch from 2.10 on.
+// Shapes and options are checked in Python; tensors arrive contiguous.
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "../cpu/images.h"
+#include "../cpu/srl.h"
+#ifdef TUBESKEL_WITH_CUDA
+#include "../cuda/pack_bits.h"
+#endif
+
+namespace {
+
+using namespace tubeskel::cpu;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// ---- threads: torch's setting, capped by tubeskel's
+
+std::atomic<int64_t> thread_limit{std::numeric_limits<int>::max()};
+
+int threads() {
+  return int(std::min<int64_t>(torch::stable::get_num_threads(), thread_limit.load()));
+}
+
+void set_thread_limit(int64_t limit) {
+  thread_limit = limit;
+}
+
+// ---- tensors
+
+ElementType element_type(const Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Bool:
+    case ScalarType::Byte:
+      return {Kind::kUnsigned, 1};
+    case ScalarType::UInt16:
+      return {Kind::kUnsigned, 2};
+    case ScalarType::UInt32:
+      return {Kind::kUnsigned, 4};
+    case ScalarType::UInt64:
+      return {Kind::kUnsigned, 8};
+    case ScalarType::Char:
+      return {Kind::kSigned, 1};
+    case ScalarType::Short:
+      return {Kind::kSigned, 2};
+    case ScalarType::Int:
+      return {Kind::kSigned, 4};
+    case ScalarType::Long:
+      return {Kind::kSigned, 8};
+    case ScalarType::Half:
+      return {Kind::kFloat, 2};
+    case ScalarType::BFloat16:
+      return {Kind::kBrainFloat, 2};
+    case ScalarType::Float:
+      return {Kind::kFloat, 4};
+    case ScalarType::Double:
+      return {Kind::kFloat, 8};
+    default:
+      throw std::invalid_argument("unsupported dtype");
+  }
+}
+
+// tensor: [..., rows, columns]
+Batch batch_of(const Tensor& tensor) {
+  int64_t images = 1;
+  for (int64_t d = 0; d < tensor.dim() - 2; ++d) images *= tensor.size(d);
+  return {tensor.const_data_ptr(), element_type(tensor), images, tensor.size(tensor.dim() - 2),
+          tensor.size(tensor.dim() - 1)};
+}
+
+Method method_of(const std::string& name) {
+  return name == "guo_hall" ? Method::kGuoHall : Method::kZhang;
+}
+
+Footprint footprint_of(const std::string& name) {
+  if (name == "box") return Footprint::kBox;
+  return name == "ball" ? Footprint::kBall : Footprint::kDiamond;
+}
+
+Tensor new_bools(const Tensor& like) {
+  return torch::stable::new_empty(like, like.sizes(), ScalarType::Bool);
+}
+
+// [..., rows, ceil(columns / 64)] of int64
+Tensor new_words(const Tensor& image) {
+  std::vector<int64_t> sizes(image.sizes().begin(), image.sizes().end());
+  sizes.back() = ceil_div(sizes.back(), kWordColumns);
+  return torch::stable::new_empty(image, sizes, ScalarType::Long);
+}
+
+// ---- morphology
+
+Tensor pack_bits_cpu(const Tensor& image) {
+  Tensor out = new_words(image);
+  pack_images(batch_of(image), static_cast<uint64_t*>(out.mutable_data_ptr()), threads());
+  return out;
+}
+
+Tensor thin_cpu(const Tensor& image, const std::string& method, int64_t max_iterations) {
+  Tensor out = new_bools(image);
+  thin_images(batch_of(image), method_of(method), max_iterations,
+              static_cast<uint8_t*>(out.mutable_data_ptr()), threads());
+  return out;
+}
+
+Tensor dilate_cpu(const Tensor& image, const std::string& footprint, int64_t radius) {
+  Tensor out = new_bools(image);
+  dilate_images(batch_of(image), footprint_of(footprint), radius,
+                static_cast<uint8_t*>(out.mutable_data_ptr()), threads());
+  return out;
+}
+
+std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, const std::string& method,
+                                              int64_t radius, bool per_class,
+                                              std::optional<int64_t> ignore_index,
+                                              int64_t num_classes, const std::string& name) {
+  Tensor out = torch::stable::empty_like(labels);
+  const Batch batch = batch_of(labels);
+  Tensor counts = torch::stable::new_zeros(labels, {batch.images, num_classes}, ScalarType::Long);
+  const TubeOptions options{method_of(method), radius,
+                            per_class,         ignore_index ? &*ignore_index : nullptr,
+                            num_classes,       name};
+  int64_t* const count_data =
+      num_classes ? static_cast<int64_t*>(counts.mutable_data_ptr()) : nullptr;
+  tube_images(batch, options, out.mutable_data_ptr(), count_data, threads());
+  return {out, counts};
+}
+
+// ---- losses
+
+LogitType logit_type(const Tensor& logits) {
+  switch (logits.scalar_type()) {
+    case ScalarType::Double:
+      return LogitType::kFloat64;
+    case ScalarType::Half:
+      return LogitType::kFloat16;
+    case ScalarType::BFloat16:
+      return LogitType::kBFloat16;
+    default:
+      return LogitType::kFloat32;
+  }
+}
+
+Labels labels_of(const Tensor& labels) {
+  return {labels.const_data_ptr(), element_type(labels)};
+}
+
+// logits: [samples, channels, pixels]; tube, target: [maps, pixels]; counts: [maps, classes], the
+// maps being the samples for a softmax, the channels of the samples for a sigmoid.
+// Returns the loss, the gradient divided by `unit`, and `unit`.
+std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tensor& tube,
+                                                const std::optional<Tensor>& counts,
+                                                const std::optional<Tensor>& target,
+                                                std::optional<int64_t> ignore_index, bool softmax,
+                                                bool all_classes, bool batch, double smooth,
+                                                bool with_grad) {
+  SrlProblem problem{};
+  problem.logits = logits.const_data_ptr();
+  problem.logit_type = logit_type(logits);
+  problem.samples = logits.size(0);
+  problem.channels = logits.size(1);
+  problem.pixels = logits.size(2);
+  problem.softmax = softmax;
+  problem.tube = labels_of(tube);
+  if (target) problem.target = labels_of(*target);
+  problem.ignore_index = ignore_index;
+
+  const size_t entries = size_t(problem.maps() * problem.classes());
+  std::vector<int64_t> own_counts(counts ? 0 : entries);
+  const int64_t* count_data = own_counts.data();
+  if (counts)
+    count_data = static_cast<const int64_t*>(counts->const_data_ptr());
+  else
+    count_tube(problem, own_counts.data(), threads());
+
+  std::vector<double> weights(entries);
+  const double smoothing =
+      srl_weights(problem, count_data, {batch, all_classes, smooth}, weights.data());
+  const double unit = gradient_unit(problem, weights);
+
+  const bool is_double = problem.logit_type == LogitType::kFloat64;
+  const ScalarType real = is_double ? ScalarType::Double : ScalarType::Float;
+  std::vector<int64_t> no_elements{0};
+  Tensor grad =
+      with_grad ? torch::stable::empty_like(logits) : torch::stable::new_empty(logits, no_elements);
+  const double sum = srl_sum(problem, weights.data(), unit,
+                             with_grad ? grad.mutable_data_ptr() : nullptr, threads());
+  const auto scalar = [&](double value) {
+    Tensor tensor = torch::stable::new_empty(logits, std::vector<int64_t>{}, real);
+    if (is_double)
+      *static_cast<double*>(tensor.mutable_data_ptr()) = value;
+    else
+      *static_cast<float*>(tensor.mutable_data_ptr()) = float(value);
+    return tensor;
+  };
+  return {scalar(sum + smoothing), grad, scalar(unit)};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY(tubeskel, m) {
+  m.def("set_thread_limit(int limit) -> ()");
+  m.def("pack_bits(Tensor image) -> Tensor");
+  m.def("thin(Tensor image, str method, int max_iterations) -> Tensor");
+  m.def("dilate(Tensor image, str footprint, int radius) -> Tensor");
+  m.def(
+      "tubed_skeleton(Tensor labels, str method, int radius, bool per_class, int? ignore_index, "
+      "int num_classes, str name) -> (Tensor, Tensor)");
+  m.def(
+      "srl_loss(Tensor logits, Tensor tube, Tensor? counts, Tensor? target, int? ignore_index, "
+      "bool softmax, bool all_classes, bool batch, float smooth, bool with_grad) "
+      "-> (Tensor, Tensor, Tensor)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(tubeskel, CompositeExplicitAutograd, m) {
+  m.impl("set_thread_limit", TORCH_BOX(&set_thread_limit));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
+  m.impl("pack_bits", TORCH_BOX(&pack_bits_cpu));
+  m.impl("thin", TORCH_BOX(&thin_cpu));
+  m.impl("dilate", TORCH_BOX(&dilate_cpu));
+  m.impl("tubed_skeleton", TORCH_BOX(&tubed_skeleton_cpu));
+  m.impl("srl_loss", TORCH_BOX(&srl_loss_cpu));
+}
+
+#ifdef TUBESKEL_WITH_CUDA
+
+// Exists in CUDA builds of PyTorch only; this library also loads where it does not.
+extern "C" __attribute__((weak)) int32_t aoti_torch_get_current_cuda_stream(int32_t, void**);
+
+namespace {
+
+void* current_stream(const Tensor& tensor) {
+  void* stream = nullptr;
+  if (!aoti_torch_get_current_cuda_stream ||
+      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream) != 0)
+    throw std::runtime_error("this PyTorch has no CUDA streams");
+  return stream;
+}
+
+Tensor pack_bits_cuda(const Tensor& image) {
+  const torch::stable::accelerator::DeviceGuard guard(image.get_device_index());
+  Tensor out = new_words(image);
+  const Batch batch = batch_of(image);
+  if (batch.type.size != 1)
+    throw std::invalid_argument("pack_bits on CUDA takes bool, uint8 or int8 images");
+  tubeskel::cuda::pack_bits(static_cast<const uint8_t*>(batch.data), batch.images * batch.rows,
+                            batch.columns, static_cast<uint64_t*>(out.mutable_data_ptr()),
+                            current_stream(image));
+  return out;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(tubeskel, CUDA, m) {
+  m.impl("pack_bits", TORCH_BOX(&pack_bits_cuda));
+}
+
+#endif

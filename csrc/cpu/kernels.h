@@ -1,0 +1,70 @@
+// The inner loops that are compiled once for each instruction set, and the choice among them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bit_image.h"
+#include "srl.h"
+
+namespace tubeskel::cpu {
+
+enum class Rule { kZhangFirst, kZhangSecond, kGuoHallFirst, kGuoHallSecond };
+
+// Which pixels count as foreground, on the bits of any integer or float type. All fields hold
+// values of the pixel type, zero-extended.
+struct Foreground {
+  uint64_t magnitude = ~0ull;  // bits that tell zero from nonzero (all but the sign for floats)
+  uint64_t largest = ~0ull;    // a magnitude above it is invalid: NaN, or a class out of range
+  uint64_t ignored = 0;        // this value is background too
+  bool one_class = false;      // if set, only `wanted` is foreground
+  uint64_t wanted = 0;
+};
+
+// Deletions that a sub-iteration found: for each changed block its eight words.
+struct Deletions {
+  Word* masks;      // [capacity, 8]
+  int32_t* blocks;  // [capacity], index of the block in its strip
+};
+
+// Pixels of one image, or of one band of its rows.
+struct Pixels {
+  const void* data;
+  int item_size;  // 1, 2, 4 or 8 bytes
+  int64_t rows, columns;
+};
+
+struct Kernels {
+  const char* name;
+  // Bits of up to eight rows into one block of every strip; true if a value was invalid.
+  bool (*pack)(const Pixels&, const Foreground&, Word* block, int64_t pitch);
+  // One block of every strip into up to eight rows of bytes 0 and 1.
+  void (*unpack)(const Word* block, int64_t pitch, int64_t rows, int64_t columns, uint8_t* out);
+  // Labels where the bit is set, zero elsewhere; adds the number of kept pixels of each class
+  // to counts[class] if counts is given.
+  void (*select)(const Word* block, int64_t pitch, const Pixels& labels, const Foreground&,
+                 void* out, int64_t* counts);
+  // Evaluates the rule on the blocks [first, last) of a strip whose activity has `phase` set, and
+  // clears it there. Returns the number of blocks with deletions.
+  int64_t (*find_deletions)(Rule, const Word* strip, int64_t pitch, uint8_t* activity,
+                            int64_t first, int64_t last, uint8_t phase, Deletions);
+  // One-pixel dilation along the rows of a block, over all strips.
+  void (*widen)(Word* block, int64_t pitch, int64_t strips);
+  void (*or_words)(Word* into, const Word* from, int64_t n);
+  // The pixels [first, last) of a map: adds to counts[class]; returns whether a label is invalid.
+  bool (*count_tube_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t last,
+                            int64_t* counts);
+  // Their part of srl_sum. weights: [classes]; scratch: 64 doubles for each channel.
+  double (*srl_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t last,
+                       const double* weights, void* grad, void* scratch, bool& invalid);
+};
+
+// The kernels in use: the widest this CPU runs, unless chosen otherwise.
+const Kernels& kernels();
+
+std::vector<std::string> available_instruction_sets();
+// Throws std::invalid_argument if this CPU or build lacks it.
+void use_instruction_set(const std::string& name);
+
+}  // namespace tubeskel::cpu

@@ -1,0 +1,278 @@
+// The inner loops, written once on GCC vectors. Each of kernels_*.cpp includes this file under its
+// own target and namespace. The rules must come in here, after the target is set: the compiler
+// splits vectors that a function's target lacks before it inlines that function.
+
+#include "../core/deletion_rules.h"
+
+namespace tubeskel::cpu::TUBESKEL_TARGET {
+
+#define KERNEL inline __attribute__((always_inline))
+
+// Lanes are consecutive rows of a strip.
+using Rows = Word __attribute__((vector_size(TUBESKEL_VECTOR_BYTES)));
+constexpr int kLanes = sizeof(Rows) / sizeof(Word);
+constexpr int kVectors = kBlockRows / kLanes;
+
+KERNEL Rows load(const Word* p) {
+  Rows v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+KERNEL void store(Word* p, const Rows& v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+KERNEL core::RowOfWords<Rows> row_of_words(const Word* p, int64_t pitch) {
+  return {load(p - pitch), load(p), load(p + pitch)};
+}
+
+// ---- thinning
+
+template <class RuleFunction>
+KERNEL int64_t find(const RuleFunction& rule, const Word* strip, int64_t pitch, uint8_t* activity,
+                    int64_t first, int64_t last, uint8_t phase, const Deletions& found) {
+  int64_t n = 0;
+  for (int64_t eight = first; eight < last; eight += 8) {
+    uint64_t flags;
+    __builtin_memcpy(&flags, activity + eight, 8);
+    flags &= phase * 0x0101010101010101ull;
+    if (last - eight < 8) flags &= (1ull << (8 * (last - eight))) - 1;
+    for (; flags; flags &= flags - 1) {
+      const int64_t block = eight + __builtin_ctzll(flags) / 8;
+      activity[block] &= uint8_t(~phase);
+      Word* const mask = found.masks + n * kBlockRows;
+      Rows any = {};
+      for (int v = 0; v < kVectors; ++v) {
+        const Word* p = strip + block * kBlockRows + v * kLanes;
+        const Rows here = load(p);
+        const auto around = core::neighbours(row_of_words(p - 1, pitch), row_of_words(p, pitch),
+                                             row_of_words(p + 1, pitch));
+        const Rows deleted = here & rule(around);
+        store(mask + v * kLanes, deleted);
+        any |= deleted;
+      }
+      Word some = 0;
+      for (int lane = 0; lane < kLanes; ++lane) some |= any[lane];
+      found.blocks[n] = int32_t(block);
+      n += some != 0;
+    }
+  }
+  return n;
+}
+
+int64_t find_deletions(Rule rule, const Word* strip, int64_t pitch, uint8_t* activity,
+                       int64_t first, int64_t last, uint8_t phase, Deletions found) {
+  const auto with = [&](const auto& function) {
+    return find(function, strip, pitch, activity, first, last, phase, found);
+  };
+  switch (rule) {
+    case Rule::kZhangFirst:
+      return with([](const auto& p) { return core::zhang_first(p); });
+    case Rule::kZhangSecond:
+      return with([](const auto& p) { return core::zhang_second(p); });
+    case Rule::kGuoHallFirst:
+      return with([](const auto& p) { return core::guo_hall_first(p); });
+    default:
+      return with([](const auto& p) { return core::guo_hall_second(p); });
+  }
+}
+
+// ---- packing
+
+// Bit i of the result is the sign bit of byte i.
+KERNEL Word sign_bits(const uint8_t* bytes) {
+#if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
+  return _mm512_movepi8_mask(_mm512_loadu_si512(bytes));
+#elif defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 32
+  const auto half = [](const uint8_t* p) {
+    return Word(uint32_t(_mm256_movemask_epi8(_mm256_loadu_si256((const __m256i*)p))));
+  };
+  return half(bytes) | half(bytes + 32) << 32;
+#elif defined(__x86_64__)
+  Word word = 0;
+  for (int i = 0; i < 4; ++i)
+    word |= Word(_mm_movemask_epi8(_mm_loadu_si128((const __m128i*)(bytes + 16 * i)))) << (16 * i);
+  return word;
+#else
+  Word word = 0;
+  for (int i = 0; i < 8; ++i) {
+    Word eight;
+    __builtin_memcpy(&eight, bytes + 8 * i, 8);
+    // The product gathers the eight sign bits in its top byte.
+    word |= ((eight >> 7 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56) << (8 * i);
+  }
+  return word;
+#endif
+}
+
+// Foreground bits of 64 pixels.
+template <class T>
+KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool& invalid) {
+  uint8_t flags[64];
+  const T magnitude = T(foreground.magnitude), largest = T(foreground.largest);
+  const T ignored = T(foreground.ignored), wanted = T(foreground.wanted);
+  uint8_t bad = 0;
+  if (foreground.one_class) {
+    for (int i = 0; i < 64; ++i) flags[i] = pixels[i] == wanted ? 0xff : 0;
+  } else {
+    for (int i = 0; i < 64; ++i) {
+      const T value = T(pixels[i] & magnitude);
+      flags[i] = value != 0 && pixels[i] != ignored ? 0xff : 0;
+      bad |= uint8_t(value > largest && pixels[i] != ignored);
+    }
+  }
+  invalid |= bad;
+  return sign_bits(flags);
+}
+
+// Calls visit(strip, row, bits, pixel) for each run of 64 pixels of up to eight rows; the last run
+// of a row is completed with background.
+template <class T, class Visit>
+KERNEL void for_each_word(const Pixels& pixels, const Visit& visit) {
+  const T* const data = static_cast<const T*>(pixels.data);
+  for (int64_t column = 0; column < pixels.columns; column += 64) {
+    const int64_t n = pixels.columns - column < 64 ? pixels.columns - column : 64;
+    for (int64_t row = 0; row < pixels.rows; ++row)
+      visit(column / 64, row, data + row * pixels.columns + column, n);
+  }
+}
+
+template <class T>
+KERNEL Word foreground_bits(const T* pixels, int64_t n, const Foreground& foreground,
+                            bool& invalid) {
+  if (n == 64) return foreground_bits(pixels, foreground, invalid);
+  T padded[64] = {};
+  __builtin_memcpy(padded, pixels, size_t(n) * sizeof(T));
+  const Word inside = (Word(1) << n) - 1;
+  return foreground_bits(padded, foreground, invalid) & inside;
+}
+
+template <class T>
+bool pack_as(const Pixels& pixels, const Foreground& foreground, Word* block, int64_t pitch) {
+  bool invalid = false;
+  for_each_word<T>(pixels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
+    block[strip * pitch + row] = foreground_bits(p, n, foreground, invalid);
+  });
+  for (int64_t strip = 0; strip * 64 < pixels.columns; ++strip)
+    for (int64_t row = pixels.rows; row < kBlockRows; ++row) block[strip * pitch + row] = 0;
+  return invalid;
+}
+
+bool pack(const Pixels& pixels, const Foreground& foreground, Word* block, int64_t pitch) {
+  switch (pixels.item_size) {
+    case 1:
+      return pack_as<uint8_t>(pixels, foreground, block, pitch);
+    case 2:
+      return pack_as<uint16_t>(pixels, foreground, block, pitch);
+    case 4:
+      return pack_as<uint32_t>(pixels, foreground, block, pitch);
+    default:
+      return pack_as<uint64_t>(pixels, foreground, block, pitch);
+  }
+}
+
+// ---- unpacking
+
+// Bytes 0 or 1 from 64 bits.
+KERNEL void bytes_of_bits(Word bits, uint8_t* out) {
+#if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
+  _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(bits, 1));
+#else
+  for (int i = 0; i < 8; ++i) {
+    // Copy a byte of bits to eight bytes, keep bit k in byte k, and turn nonzero into one.
+    Word eight = (bits >> (8 * i) & 0xff) * 0x0101010101010101ull & 0x8040201008040201ull;
+    eight = (eight + 0x7f7f7f7f7f7f7f7full) >> 7 & 0x0101010101010101ull;
+    __builtin_memcpy(out + 8 * i, &eight, 8);
+  }
+#endif
+}
+
+void unpack(const Word* block, int64_t pitch, int64_t rows, int64_t columns, uint8_t* out) {
+  for (int64_t column = 0; column < columns; column += 64) {
+    const int64_t n = columns - column < 64 ? columns - column : 64;
+    for (int64_t row = 0; row < rows; ++row) {
+      const Word bits = block[column / 64 * pitch + row];
+      uint8_t* const to = out + row * columns + column;
+      if (n == 64) {
+        bytes_of_bits(bits, to);
+      } else {
+        uint8_t bytes[64];
+        bytes_of_bits(bits, bytes);
+        __builtin_memcpy(to, bytes, size_t(n));
+      }
+    }
+  }
+}
+
+// Adds the pixels of each class among the set bits. One round for each distinct label present.
+template <class T>
+KERNEL void count_classes(Word bits, const T* labels, int64_t n, int64_t* counts) {
+  while (bits) {
+    const T label = labels[__builtin_ctzll(bits)];
+    Foreground same;
+    same.one_class = true;
+    same.wanted = label;
+    bool invalid = false;
+    const Word of_class = foreground_bits(labels, n, same, invalid) & bits;
+    counts[label] += __builtin_popcountll(of_class);
+    bits &= ~of_class;
+  }
+}
+
+template <class T>
+void select_as(const Word* block, int64_t pitch, const Pixels& labels, const Foreground& foreground,
+               T* out, int64_t* counts) {
+  const T* const data = static_cast<const T*>(labels.data);
+  for_each_word<T>(labels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
+    T* const to = out + (p - data);
+    Word bits = block[strip * pitch + row];
+    if (bits == 0) {
+      __builtin_memset(to, 0, size_t(n) * sizeof(T));
+      return;
+    }
+    bool invalid = false;
+    bits &= foreground_bits(p, n, foreground, invalid);
+    uint8_t keep[64];
+    bytes_of_bits(bits, keep);
+    for (int64_t i = 0; i < n; ++i) to[i] = keep[i] ? p[i] : T(0);
+    if (counts) count_classes(bits, p, n, counts);
+  });
+}
+
+void select(const Word* block, int64_t pitch, const Pixels& labels, const Foreground& foreground,
+            void* out, int64_t* counts) {
+  const auto as = [&](auto* typed) { select_as(block, pitch, labels, foreground, typed, counts); };
+  switch (labels.item_size) {
+    case 1:
+      return as(static_cast<uint8_t*>(out));
+    case 2:
+      return as(static_cast<uint16_t*>(out));
+    case 4:
+      return as(static_cast<uint32_t*>(out));
+    default:
+      return as(static_cast<uint64_t*>(out));
+  }
+}
+
+// ---- dilation
+
+void widen(Word* block, int64_t pitch, int64_t strips) {
+  for (int v = 0; v < kVectors; ++v) {
+    Word* p = block + v * kLanes;
+    Rows west = {}, here = load(p);
+    for (int64_t strip = 0; strip < strips; ++strip, p += pitch) {
+      const Rows east = load(p + pitch);
+      store(p, here | core::west_plane(here, west) | core::east_plane(here, east));
+      west = here;
+      here = east;
+    }
+  }
+}
+
+void or_words(Word* into, const Word* from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) into[i] |= from[i];
+}
+
+#undef KERNEL
+
+}  // namespace tubeskel::cpu::TUBESKEL_TARGET

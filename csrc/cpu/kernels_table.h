@@ -1,0 +1,10 @@
+// The table of one instruction set; the last include of each kernels_*.cpp.
+
+namespace tubeskel::cpu::TUBESKEL_TARGET {
+
+extern const Kernels kKernels;
+const Kernels kKernels = {
+    TUBESKEL_TARGET_NAME, pack,      unpack, select, find_deletions, widen, or_words,
+    count_tube_pixels,    srl_pixels};
+
+}  // namespace tubeskel::cpu::TUBESKEL_TARGET

@@ -1,0 +1,5 @@
+"""``python -m tubeskel``: print the configuration."""
+
+from ._config import show_config
+
+show_config()

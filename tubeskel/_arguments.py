@@ -1,0 +1,49 @@
+"""Checks of arguments, each rule once; messages name the argument, its value and what is allowed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+
+def as_integer(name: str, value: Any, *, minimum: int | None = None) -> int:
+    """Return `value` as an int; TypeError if it is none, ValueError if it is below `minimum`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    return number
+
+
+def as_choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Return `value` if it is one of the strings `allowed`, else raise ValueError."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is a bool, else raise TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def spatial_axes(name: str, ndim: int, spatial_dims: int | None) -> int:
+    """Return how many trailing axes are spatial; all of them if `spatial_dims` is None."""
+    if spatial_dims is None:
+        if ndim not in (2, 3):
+            raise ValueError(
+                f"{name} must be 2D or 3D, got {ndim}D; for a batch say spatial_dims=2 or 3"
+            )
+        return ndim
+    if as_integer("spatial_dims", spatial_dims) not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2, 3 or None, got {spatial_dims}")
+    if ndim < spatial_dims:
+        raise ValueError(f"{name} must have at least {spatial_dims} axes, got {ndim}")
+    return spatial_dims

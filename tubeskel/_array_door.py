@@ -1,0 +1,71 @@
+"""The NumPy door: arrays as the compiled module wants them, and its results in their shape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import _array
+from ._threads import get_num_threads
+
+_METHODS = {"zhang": _array.Method.zhang, "guo_hall": _array.Method.guo_hall}
+_FOOTPRINTS = {
+    "diamond": _array.Footprint.diamond,
+    "box": _array.Footprint.box,
+    "ball": _array.Footprint.ball,
+}
+UNTIL_STABLE: int = _array.UNTIL_STABLE
+
+
+def prepare(name: str, image: Any) -> np.ndarray:
+    """Return `image` as an array of bools, integers or floats in native byte order."""
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold bools, integers or floats, got dtype {array.dtype}")
+    if array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must hold floats of at most 64 bits, got dtype {array.dtype}")
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
+
+
+def _images(array: np.ndarray) -> np.ndarray:
+    """View a batch of images as (images, rows, columns)."""
+    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
+
+
+def thin(image: np.ndarray, method: str, max_iterations: int) -> np.ndarray:
+    """Thin the last two axes."""
+    out = _array.thin(_images(image), _METHODS[method], max_iterations, get_num_threads())
+    return out.reshape(image.shape)
+
+
+def dilate(image: np.ndarray, footprint: str, radius: int) -> np.ndarray:
+    """Dilate along the last two axes."""
+    out = _array.dilate(_images(image), _FOOTPRINTS[footprint], radius, get_num_threads())
+    return out.reshape(image.shape)
+
+
+def tubed_skeleton(
+    labels: np.ndarray,
+    method: str,
+    radius: int,
+    per_class: bool,
+    ignore_index: int | None,
+    num_classes: int,
+    name: str,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
+    tube, counts = _array.tubed_skeleton(
+        _images(labels),
+        _METHODS[method],
+        radius,
+        per_class,
+        ignore_index,
+        num_classes,
+        name,
+        get_num_threads(),
+    )
+    if counts is not None:
+        counts = counts.reshape(*labels.shape[:-2], num_classes)
+    return tube.reshape(labels.shape), counts

@@ -1,0 +1,155 @@
+"""The torch door: the compiled ops with their shapes (for tracing) and derivatives."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._array_door import UNTIL_STABLE as UNTIL_STABLE
+from ._threads import thread_limit
+
+_LIBRARY = next(Path(__file__).parent.glob("_torch.*"))
+torch.ops.load_library(_LIBRARY)
+_ops = torch.ops.tubeskel
+
+LABEL_DTYPES = (
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+)
+FLOAT_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def apply_thread_limit() -> None:
+    """Pass tubeskel's limit on; PyTorch's own setting is read at each call."""
+    limit = thread_limit()
+    _ops.set_thread_limit(2**31 - 1 if limit is None else limit)
+
+
+apply_thread_limit()
+
+
+def prepare(name: str, image: Tensor) -> Tensor:
+    """Return `image` as a contiguous CPU tensor of bools, integers or floats, without gradient."""
+    if image.dtype not in (*LABEL_DTYPES, *FLOAT_DTYPES):
+        raise TypeError(f"{name} must hold bools, integers or floats, got {image.dtype}")
+    require_cpu(name, image)
+    return image.detach().contiguous()
+
+
+def require_cpu(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a tensor on a device that has no kernels."""
+    if tensor.device.type != "cpu":
+        raise ValueError(f"{name} must be on the CPU in this version, got {tensor.device}")
+
+
+def thin(image: Tensor, method: str, max_iterations: int) -> Tensor:
+    """Thin the last two axes."""
+    return _ops.thin(image, method, max_iterations)
+
+
+def dilate(image: Tensor, footprint: str, radius: int) -> Tensor:
+    """Dilate along the last two axes."""
+    return _ops.dilate(image, footprint, radius)
+
+
+def tubed_skeleton(
+    labels: Tensor,
+    method: str,
+    radius: int,
+    per_class: bool,
+    ignore_index: int | None,
+    num_classes: int,
+    name: str,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
+    tube, counts = _ops.tubed_skeleton(
+        labels, method, radius, per_class, ignore_index, num_classes, name
+    )
+    if num_classes == 0:
+        return tube, None
+    return tube, counts.reshape(*labels.shape[:-2], num_classes)
+
+
+def srl_loss(
+    logits: Tensor,
+    tube: Tensor,
+    counts: Tensor | None,
+    target: Tensor | None,
+    ignore_index: int | None,
+    softmax: bool,
+    all_classes: bool,
+    batch: bool,
+    smooth: float,
+) -> Tensor:
+    """Skeleton recall loss of (samples, channels, pixels) logits; see `tubeskel.srl_loss`."""
+    with_grad = logits.requires_grad and torch.is_grad_enabled()
+    loss, _, _ = _ops.srl_loss(
+        logits, tube, counts, target, ignore_index, softmax, all_classes, batch, smooth, with_grad
+    )
+    return loss
+
+
+@torch.library.register_fake("tubeskel::pack_bits")
+def _(image: Tensor) -> Tensor:
+    return image.new_empty((*image.shape[:-1], (image.shape[-1] + 63) // 64), dtype=torch.int64)
+
+
+@torch.library.register_fake("tubeskel::thin")
+def _(image: Tensor, method: str, max_iterations: int) -> Tensor:
+    return torch.empty_like(image, dtype=torch.bool)
+
+
+@torch.library.register_fake("tubeskel::dilate")
+def _(image: Tensor, footprint: str, radius: int) -> Tensor:
+    return torch.empty_like(image, dtype=torch.bool)
+
+
+@torch.library.register_fake("tubeskel::tubed_skeleton")
+def _(
+    labels: Tensor,
+    method: str,
+    radius: int,
+    per_class: bool,
+    ignore_index: int | None,
+    num_classes: int,
+    name: str,
+) -> tuple[Tensor, Tensor]:
+    images = math.prod(labels.shape[:-2])
+    return torch.empty_like(labels), labels.new_empty((images, num_classes), dtype=torch.int64)
+
+
+@torch.library.register_fake("tubeskel::srl_loss")
+def _(logits: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
+    real = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    with_grad = options[-1]
+    grad = torch.empty_like(logits) if with_grad else logits.new_empty(0)
+    return logits.new_empty((), dtype=real), grad, logits.new_empty((), dtype=real)
+
+
+def _save_gradient(ctx: Any, inputs: tuple, output: tuple) -> None:
+    _, grad, unit = output
+    ctx.mark_non_differentiable(grad, unit)
+    ctx.save_for_backward(grad, unit)
+
+
+def _scale_gradient(ctx: Any, grad_loss: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
+    grad, unit = ctx.saved_tensors
+    factor = grad_loss * unit
+    # Left alone where it is already right; a subclass is a tracer, which has no value to look at.
+    if type(factor) is not Tensor or factor.item() != 1:
+        grad = grad * factor
+    return (grad, *(None,) * 9)
+
+
+torch.library.register_autograd("tubeskel::srl_loss", _scale_gradient, setup_context=_save_gradient)

@@ -1,0 +1,246 @@
+"""Losses on tubed skeletons, as functions and modules."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _torch_ops
+from ._arguments import as_choice, as_flag, as_integer
+from .morphology import _tube
+
+
+def srl_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tube: Tensor | None = None,
+    radius: int = 2,
+    activation: str = "softmax",
+    classes: str = "present",
+    batch: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    per_class: bool = False,
+) -> Tensor:
+    r"""Skeleton Recall Loss: minus the recall of the prediction on the tubed skeleton.
+
+    .. math:: L = -\frac{1}{|K|} \sum_{k \in K}
+        \frac{\sum_i s_{ik} y_{ik} + \epsilon}{\sum_i y_{ik} + \epsilon}
+
+    with the probabilities s, the tubed skeleton y and :math:`\epsilon` = `smooth`; eq. 1 of [1]_ by
+    default. With ``classes="all", smooth=1e-5`` it gives the numbers of the reference
+    implementation of [2]_.
+
+    The denominators do not depend on the prediction, so one pass over the logits gives loss and
+    gradient, and only tube pixels are read.
+
+    Parameters
+    ----------
+    logits : (B, C, *S) Tensor of float32, float64, float16 or bfloat16
+        Predictions before the activation, S being the 1 to 3 spatial axes.
+    target : (B, *S) or (B, 1, *S) Tensor of bool or int
+        Labels 0 .. C-1 and `ignore_index`. For "sigmoid": 0 and 1, or, with more than one channel,
+        a mask of 0 and 1 for each, (B, C, *S).
+    tube : Tensor of bool or int, optional
+        The tubed skeleton of `target`, of a shape that `target` may have. By default it is made
+        here, which needs two spatial axes.
+    radius : int
+        Of the tube that is made here, in pixels; at least 0.
+    activation : {"softmax", "sigmoid"}
+        With "softmax" the first channel is the background and has no tube. With "sigmoid" each
+        channel is a class of its own.
+    classes : {"present", "all"}
+        K: the classes that have tube pixels, or all but the background.
+    batch : bool
+        Sum over the batch before dividing. Otherwise the loss is the mean of one loss per sample.
+    smooth : float
+        Added to numerator and denominator; at least 0.
+    ignore_index : int, optional
+        Pixels of `target` with this label take no part.
+    per_class : bool
+        Make a tube of each class by itself instead of one of their union.
+
+    Returns
+    -------
+    () Tensor
+        Between -1 (all recalled) and 0; 0 with zero gradient where no class is present. float64
+        for float64 logits, else float32.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type or dtype, a target of floats included.
+    ValueError
+        For shapes that do not match, values out of range in `target` or `tube`, or options that do
+        not exist.
+
+    Notes
+    -----
+    With respect to the probabilities the gradient is constant, :math:`-y_{ik} / (|K| \sum_i
+    y_{ik})` (eq. 2 of [1]_). With respect to the logits it is not: it carries a factor s (1 - s)
+    and vanishes on pixels that are confidently missed.
+
+    The gradient is made in the forward pass and kept until the backward pass, which returns it as
+    it is where the loss is not scaled, and a scaled copy elsewhere.
+
+    References
+    ----------
+    .. [1] "Reassessing utility of topology based losses for image segmentation",
+       arXiv:2508.11374.
+    .. [2] Y. Kirchhoff et al., "Skeleton Recall Loss for connectivity conserving and resource
+       efficient segmentation of thin tubular structures", ECCV 2024.
+
+    Examples
+    --------
+    >>> import torch, tubeskel
+    >>> target = torch.zeros(1, 16, 16, dtype=torch.long)
+    >>> target[:, 6:9, 2:14] = 1
+    >>> logits = torch.zeros(1, 2, 16, 16, requires_grad=True)
+    >>> loss = tubeskel.srl_loss(logits, target)
+    >>> round(loss.item(), 6)
+    -0.5
+    >>> loss.backward()
+    """
+    _check_logits(logits, activation)
+    as_choice("classes", classes, ("present", "all"))
+    as_flag("batch", batch)
+    smooth = _as_smooth(smooth)
+    if ignore_index is not None:
+        ignore_index = as_integer("ignore_index", ignore_index)
+    softmax = activation == "softmax"
+    target = _as_labels("target", target, logits, softmax)
+    samples, channels, *spatial = logits.shape
+    counts = None
+    checked = None
+    if tube is None:
+        if len(spatial) != 2:
+            raise ValueError(
+                f"tube must be given for logits with {len(spatial)} spatial axes; "
+                "it is made here for 2"
+            )
+        num_classes = channels if softmax else 2
+        tube, counts = _tube(
+            target, radius, None, per_class, ignore_index, False, 2, num_classes, "target"
+        )
+    else:
+        as_integer("radius", radius, minimum=0)
+        as_flag("per_class", per_class)
+        tube = _as_labels("tube", tube, logits, softmax)
+        checked = target.flatten()
+    return _torch_ops.srl_loss(
+        logits.contiguous().reshape(samples, channels, math.prod(spatial)),
+        tube.flatten(),
+        counts,
+        checked,
+        ignore_index,
+        softmax,
+        classes == "all",
+        batch,
+        smooth,
+    )
+
+
+class SkeletonRecallLoss(nn.Module):
+    """Skeleton Recall Loss as a module; see `srl_loss` for the options and the formula.
+
+    Parameters
+    ----------
+    radius, activation, classes, batch, smooth, ignore_index, per_class
+        As in `srl_loss`; checked here.
+
+    Examples
+    --------
+    >>> import torch, tubeskel
+    >>> criterion = tubeskel.SkeletonRecallLoss(radius=2)
+    >>> target = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+    >>> round(criterion(torch.zeros(1, 2, 8, 8), target).item(), 6)
+    -0.5
+    """
+
+    def __init__(
+        self,
+        *,
+        radius: int = 2,
+        activation: str = "softmax",
+        classes: str = "present",
+        batch: bool = True,
+        smooth: float = 0.0,
+        ignore_index: int | None = None,
+        per_class: bool = False,
+    ) -> None:
+        super().__init__()
+        self.radius = as_integer("radius", radius, minimum=0)
+        self.activation = as_choice("activation", activation, ("softmax", "sigmoid"))
+        self.classes = as_choice("classes", classes, ("present", "all"))
+        self.batch = as_flag("batch", batch)
+        self.smooth = _as_smooth(smooth)
+        self.ignore_index = (
+            None if ignore_index is None else as_integer("ignore_index", ignore_index)
+        )
+        self.per_class = as_flag("per_class", per_class)
+
+    def forward(self, logits: Tensor, target: Tensor, tube: Tensor | None = None) -> Tensor:
+        """Return `srl_loss` of these logits and this target, with a tube made before if given."""
+        return srl_loss(logits, target, tube=tube, **self._options())
+
+    def extra_repr(self) -> str:
+        """Return the options for printing."""
+        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "radius": self.radius,
+            "activation": self.activation,
+            "classes": self.classes,
+            "batch": self.batch,
+            "smooth": self.smooth,
+            "ignore_index": self.ignore_index,
+            "per_class": self.per_class,
+        }
+
+
+def _as_smooth(smooth: float) -> float:
+    if isinstance(smooth, bool) or not isinstance(smooth, (int, float)):
+        raise TypeError(f"smooth must be a number, got {smooth!r}")
+    if not 0 <= smooth < math.inf:
+        raise ValueError(f"smooth must be finite and at least 0, got {smooth}")
+    return float(smooth)
+
+
+def _check_logits(logits: Any, activation: str) -> None:
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"logits must be a torch.Tensor, got {type(logits).__name__}")
+    if logits.dtype not in _torch_ops.FLOAT_DTYPES:
+        raise TypeError(f"logits must be floats, got {logits.dtype}")
+    _torch_ops.require_cpu("logits", logits)
+    if logits.ndim < 3:
+        raise ValueError(f"logits must have shape (B, C, *S), got {tuple(logits.shape)}")
+    as_choice("activation", activation, ("softmax", "sigmoid"))
+    if activation == "softmax" and logits.shape[1] < 2:
+        raise ValueError(
+            f"logits must have at least 2 channels for activation 'softmax', got "
+            f"{logits.shape[1]}; for one channel use activation='sigmoid'"
+        )
+
+
+def _as_labels(name: str, labels: Any, logits: Tensor, softmax: bool) -> Tensor:
+    """Return label maps that fit the logits: (B, *S), or (B, C, *S) for a sigmoid."""
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(labels).__name__}")
+    if labels.dtype not in _torch_ops.LABEL_DTYPES:
+        raise ValueError(f"{name} must hold integers or bools, got {labels.dtype}")
+    _torch_ops.require_cpu(name, labels)
+    samples, channels, *spatial = logits.shape
+    single = softmax or channels == 1
+    shape = (samples, *spatial) if softmax else (samples, channels, *spatial)
+    allowed = [(samples, *spatial), (samples, 1, *spatial)] if single else [shape]
+    if tuple(labels.shape) not in allowed:
+        raise ValueError(
+            f"{name} must have shape {' or '.join(map(str, allowed))} for logits of shape "
+            f"{tuple(logits.shape)}, got {tuple(labels.shape)}"
+        )
+    return labels.detach().contiguous().reshape(shape)

@@ -1,0 +1,370 @@
+"""Thinning, dilation and tubed skeletons of binary images and label maps."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ._arguments import as_choice, as_flag, as_integer, spatial_axes
+
+_FOOTPRINTS = ("diamond", "box", "ball")
+
+
+def _door_of(image: Any) -> ModuleType:
+    """Return the door for this kind of input: tensors, or whatever NumPy can read."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(image, torch.Tensor):
+        from . import _torch_ops
+
+        return _torch_ops
+    from . import _array_door
+
+    return _array_door
+
+
+def _only_2d(what: str, axes: int) -> None:
+    if axes == 3:
+        raise NotImplementedError(f"{what} in 3D comes with the 3D work; in this version 2D only")
+
+
+def _thinning_method(method: Any, axes: int) -> str:
+    """Return the name of the thinning rules, with scikit-image's defaults and errors."""
+    if method is not None:
+        as_choice("method", method, ("zhang", "lee"))
+    if axes == 3 and method == "zhang":
+        raise ValueError("method 'zhang' only works for 2D images")
+    if axes == 3 or method == "lee":
+        raise NotImplementedError("method 'lee' comes with the 3D work; in this version 'zhang'")
+    return "zhang"
+
+
+def skeletonize(image: Any, *, method: str | None = None, spatial_dims: int | None = None) -> Any:
+    """Compute the skeleton of a binary image by thinning.
+
+    Bit for bit the result of `skimage.morphology.skeletonize` (0.26), which differs from the
+    textbook's Zhang-Suen in 31 of 512 table entries and thereby keeps every 8-connected component.
+
+    Parameters
+    ----------
+    image : (..., M, N) array_like or torch.Tensor of bool, int or float
+        Nonzero is foreground. NaN is refused. What lies outside the image is background.
+    method : {"zhang", "lee"}, optional
+        "zhang" [1]_ for 2D, the default there. "lee" is not in this version.
+    spatial_dims : {2, 3}, optional
+        How many trailing axes are spatial; leading axes are a batch of images that are thinned
+        independently. By default all axes are spatial.
+
+    Returns
+    -------
+    (..., M, N) ndarray or torch.Tensor of bool
+        The skeleton: an array for an array (or list), a tensor for a tensor.
+
+    Raises
+    ------
+    TypeError
+        For complex, object or string images, or ones that are no array.
+    ValueError
+        For an unknown method, a wrong number of axes, or NaN.
+    NotImplementedError
+        For 3D images and method "lee".
+
+    See Also
+    --------
+    thin : thinning by the rules of Guo and Hall.
+    tubed_skeleton : the skeleton widened to a tube.
+
+    References
+    ----------
+    .. [1] T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns",
+       Communications of the ACM 27(3), 236-239, 1984.
+
+    Examples
+    --------
+    >>> import numpy as np, tubeskel
+    >>> bar = np.zeros((5, 9), dtype=bool)
+    >>> bar[1:4, 1:8] = True
+    >>> tubeskel.skeletonize(bar).astype(int)
+    array([[0, 0, 0, 0, 0, 0, 0, 0, 0],
+           [0, 0, 0, 0, 0, 0, 0, 0, 0],
+           [0, 0, 1, 1, 1, 1, 1, 0, 0],
+           [0, 0, 0, 0, 0, 0, 0, 0, 0],
+           [0, 0, 0, 0, 0, 0, 0, 0, 0]])
+    """
+    door = _door_of(image)
+    image = door.prepare("image", image)
+    axes = spatial_axes("image", image.ndim, spatial_dims)
+    return door.thin(image, _thinning_method(method, axes), door.UNTIL_STABLE)
+
+
+def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | None = None) -> Any:
+    """Thin a binary image by the rules of Guo and Hall [1]_.
+
+    Bit for bit the result of `skimage.morphology.thin` (0.26).
+
+    Parameters
+    ----------
+    image : (..., M, N) array_like or torch.Tensor of bool, int or float
+        Nonzero is foreground. NaN is refused.
+    max_num_iter : int, optional
+        Number of iterations after which to stop, each of two sub-iterations. None, 0 and infinity
+        mean until nothing changes, as in scikit-image.
+    spatial_dims : {2}, optional
+        Says that leading axes are a batch; by default the image must be 2D.
+
+    Returns
+    -------
+    (..., M, N) ndarray or torch.Tensor of bool
+        The thinned image, of the kind of `image`.
+
+    Raises
+    ------
+    TypeError
+        For images of another dtype, or a `max_num_iter` that is no integer.
+    ValueError
+        For an image that is not 2D, NaN, or a negative `max_num_iter`.
+
+    See Also
+    --------
+    skeletonize : thinning by the rules of Zhang and Suen.
+
+    References
+    ----------
+    .. [1] Z. Guo and R. W. Hall, "Parallel thinning with two-subiteration algorithms",
+       Communications of the ACM 32(3), 359-373, 1989.
+
+    Examples
+    --------
+    >>> import numpy as np, tubeskel
+    >>> square = np.ones((5, 5), dtype=bool)
+    >>> int(tubeskel.thin(square).sum()), int(tubeskel.thin(square, max_num_iter=1).sum())
+    (1, 9)
+    """
+    door = _door_of(image)
+    image = door.prepare("image", image)
+    if spatial_axes("image", image.ndim, spatial_dims) != 2:
+        raise ValueError(f"image must be 2D, got {image.ndim}D; for a batch say spatial_dims=2")
+    iterations = door.UNTIL_STABLE
+    if max_num_iter is not None and max_num_iter != np.inf:
+        iterations = as_integer("max_num_iter", max_num_iter, minimum=0) or iterations
+    return door.thin(image, "guo_hall", iterations)
+
+
+def dilate(
+    image: Any,
+    *,
+    radius: int = 1,
+    footprint: str = "diamond",
+    spatial_dims: int | None = None,
+) -> Any:
+    """Dilate a binary image.
+
+    The result equals that of `skimage.morphology.dilation` with the footprint of this radius.
+
+    Parameters
+    ----------
+    image : (..., M, N) array_like or torch.Tensor of bool, int or float
+        Nonzero is foreground. NaN is refused.
+    radius : int
+        In pixels, at least 0. With 0 the image is only made boolean.
+    footprint : {"diamond", "box", "ball"}
+        Pixels within `radius` of the centre in the L1 ("diamond"), maximum ("box") or Euclidean
+        ("ball") norm. A diamond of radius r is r passes of the cross.
+    spatial_dims : {2}, optional
+        Says that leading axes are a batch; by default the image must be 2D.
+
+    Returns
+    -------
+    (..., M, N) ndarray or torch.Tensor of bool
+        The dilated image, of the kind of `image`.
+
+    Raises
+    ------
+    TypeError
+        For images of another dtype, or a radius that is no integer.
+    ValueError
+        For a wrong number of axes, NaN, a negative radius or an unknown footprint.
+    NotImplementedError
+        For 3D images.
+
+    Examples
+    --------
+    >>> import numpy as np, tubeskel
+    >>> dot = np.zeros((5, 5), dtype=bool)
+    >>> dot[2, 2] = True
+    >>> tubeskel.dilate(dot, radius=2).astype(int)
+    array([[0, 0, 1, 0, 0],
+           [0, 1, 1, 1, 0],
+           [1, 1, 1, 1, 1],
+           [0, 1, 1, 1, 0],
+           [0, 0, 1, 0, 0]])
+    """
+    door = _door_of(image)
+    image = door.prepare("image", image)
+    _only_2d("dilate", spatial_axes("image", image.ndim, spatial_dims))
+    radius = as_integer("radius", radius, minimum=0)
+    as_choice("footprint", footprint, _FOOTPRINTS)
+    return door.dilate(image, footprint, _reach(image, radius))
+
+
+def _reach(image: Any, radius: int) -> int:
+    """Return a radius no larger than it takes to cover the image from any of its pixels."""
+    return min(radius, sum(image.shape[-2:]))
+
+
+def tubed_skeleton(
+    labels: Any,
+    *,
+    radius: int = 2,
+    method: str | None = None,
+    per_class: bool = False,
+    ignore_index: int | None = None,
+    keep_components: bool = False,
+    spatial_dims: int | None = None,
+) -> Any:
+    """Widen the skeleton of the foreground to a tube that carries the labels.
+
+    By default as the reference implementation of the Skeleton Recall Loss [1]_ does: the union of
+    all classes is thinned, the skeleton dilated by a diamond (radius 2 is two passes of
+    scikit-image's default dilation), and the result multiplied by the labels. So the tube is
+    clipped to the mask and keeps the class of each pixel.
+
+    Parameters
+    ----------
+    labels : (..., M, N) array_like or torch.Tensor of bool, int or float
+        A mask or label map; 0 is background.
+    radius : int
+        Of the tube, in pixels, at least 0.
+    method : {"zhang", "lee"}, optional
+        As in `skeletonize`.
+    per_class : bool
+        Thin each class by itself. On nested classes the union loses the inner ones: of a ring
+        around a disc only the skeleton of the filled disc is left.
+    ignore_index : int, optional
+        A label that is background here, and 0 in the tube.
+    keep_components : bool
+        Keep at least one pixel of every 8-connected component. Zhang's thinning as scikit-image
+        has it never deletes a component, so in 2D this changes nothing.
+    spatial_dims : {2}, optional
+        Says that leading axes are a batch; by default `labels` must be 2D.
+
+    Returns
+    -------
+    (..., M, N) ndarray or torch.Tensor
+        The labels on the tube, 0 elsewhere; dtype and kind of `labels`.
+
+    Raises
+    ------
+    TypeError
+        For labels of another dtype, options of a wrong type.
+    ValueError
+        For a wrong number of axes, NaN, a negative radius or an unknown method.
+    NotImplementedError
+        For 3D labels and method "lee".
+
+    See Also
+    --------
+    tubed_skeleton_and_counts : also counts the tube's pixels of each class.
+
+    References
+    ----------
+    .. [1] Y. Kirchhoff et al., "Skeleton Recall Loss for connectivity conserving and resource
+       efficient segmentation of thin tubular structures", ECCV 2024.
+
+    Examples
+    --------
+    >>> import numpy as np, tubeskel
+    >>> labels = np.zeros((7, 9), dtype=np.uint8)
+    >>> labels[:, 1:4], labels[:, 4:8] = 1, 2
+    >>> tubeskel.tubed_skeleton(labels, radius=1)[3]
+    array([0, 0, 0, 1, 2, 2, 0, 0, 0], dtype=uint8)
+    """
+    tube, _ = _tube(
+        labels, radius, method, per_class, ignore_index, keep_components, spatial_dims, 0, "labels"
+    )
+    return tube
+
+
+def tubed_skeleton_and_counts(
+    labels: Any,
+    num_classes: int,
+    *,
+    radius: int = 2,
+    method: str | None = None,
+    per_class: bool = False,
+    ignore_index: int | None = None,
+    keep_components: bool = False,
+    spatial_dims: int | None = None,
+) -> tuple[Any, Any]:
+    """Return `tubed_skeleton` and how many of its pixels each class has.
+
+    The counts are the denominators of the Skeleton Recall Loss and come with the same pass.
+
+    Parameters
+    ----------
+    labels : (..., M, N) array_like or torch.Tensor of bool or int
+        Values 0 .. `num_classes` - 1, and `ignore_index`.
+    num_classes : int
+        Number of classes, background included; at least 2.
+    radius, method, per_class, ignore_index, keep_components, spatial_dims
+        As in `tubed_skeleton`.
+
+    Returns
+    -------
+    tube : (..., M, N) ndarray or torch.Tensor
+        As from `tubed_skeleton`.
+    counts : (..., num_classes) ndarray or torch.Tensor of int64
+        Tube pixels of each class; 0 for the background.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `tubed_skeleton`; ValueError also for a label out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, tubeskel
+    >>> line = np.eye(6, dtype=np.int64)
+    >>> tube, counts = tubeskel.tubed_skeleton_and_counts(line, 2)
+    >>> counts
+    array([0, 6])
+    """
+    num_classes = as_integer("num_classes", num_classes, minimum=2)
+    return _tube(
+        labels,
+        radius,
+        method,
+        per_class,
+        ignore_index,
+        keep_components,
+        spatial_dims,
+        num_classes,
+        "labels",
+    )
+
+
+def _tube(
+    labels: Any,
+    radius: int,
+    method: str | None,
+    per_class: bool,
+    ignore_index: int | None,
+    keep_components: bool,
+    spatial_dims: int | None,
+    num_classes: int,
+    name: str,
+) -> tuple[Any, Any]:
+    """Check the arguments and make the tube; `name` is what errors call the labels."""
+    door = _door_of(labels)
+    labels = door.prepare(name, labels)
+    axes = spatial_axes(name, labels.ndim, spatial_dims)
+    rules = _thinning_method(method, axes)
+    radius = _reach(labels, as_integer("radius", radius, minimum=0))
+    as_flag("keep_components", keep_components)
+    if ignore_index is not None:
+        ignore_index = as_integer("ignore_index", ignore_index)
+    return door.tubed_skeleton(
+        labels, rules, radius, as_flag("per_class", per_class), ignore_index, num_classes, name
+    )
