@@ -38,11 +38,13 @@ $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .
 	touch $@
 
-# Tables and figures of the README, from a benchmark run.
+# The README's table and picture, from a benchmark run of about ten minutes.
+RESULTS := $(foreach what,thin tube loss,benchmarks/results/cpu-$(what).json)
 bench: build
-	$(BIN)/python -m benchmarks thin --json benchmarks/results/cpu-thin.json
-	$(BIN)/python -m benchmarks tube --json benchmarks/results/cpu-tube.json
-	$(BIN)/python -m benchmarks loss --json benchmarks/results/cpu-loss.json
+	for what in thin tube loss; do \
+	    $(BIN)/python -m benchmarks $$what --json benchmarks/results/cpu-$$what.json || exit 1; done
+	$(BIN)/python -m benchmarks markdown $(RESULTS) --readme README.md
+	$(BIN)/python -m benchmarks figure $(RESULTS) --out docs/overview.png
 
 wheel: setup
 	TUBESKEL_CUDA_ARCHS= $(BIN)/python -m pip wheel --no-build-isolation --no-deps -w dist .

@@ -1,4 +1,4 @@
-"""Checks of arguments, each rule once; messages name the argument, its value and what is allowed."""
+"""Checks of arguments, each rule once; a message names argument, value and what is allowed."""
 
 from __future__ import annotations
 
