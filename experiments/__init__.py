@@ -1,0 +1,1 @@
+"""The comparative study: data sets, training, scores and report for topology losses."""

@@ -1,0 +1,175 @@
+"""What a run is: one YAML file, read into these dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+
+from experiments.data import DataConfig
+from experiments.errors import ConfigError
+from experiments.losses import LOSSES
+from experiments.validation import Range, build, nearest
+
+Probability = Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """One arm of the comparison; arms differ in nothing but these fields."""
+
+    loss: str
+    """name of the loss, see `python -m experiments list`"""
+    alpha: Annotated[float, Range(0)] = 1.0
+    """weight of the Skeleton Recall term"""
+    radius: Annotated[int, Range(0)] = 2
+    """radius of the tube around the skeleton, in pixels"""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size of the U-Net (MONAI's DynUNet)."""
+
+    filters: tuple[Annotated[int, Range(1)], ...] = (8, 16, 32, 64)
+    """channels of each level; every level after the first halves the resolution"""
+    heads: Annotated[int, Range(0)] = 2
+    """deep supervision heads beside the output; 0 turns deep supervision off"""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation: SGD with Nesterov momentum and a polynomial schedule."""
+
+    iterations: Annotated[int, Range(1)] = 300
+    batch_size: Annotated[int, Range(1)] = 4
+    crop: tuple[Annotated[int, Range(8)], Annotated[int, Range(8)]] = (96, 96)
+    """height and width of a training crop, in pixels"""
+    learning_rate: Annotated[float, Range(0)] = 0.01
+    momentum: Annotated[float, Range(0, 1)] = 0.99
+    weight_decay: Annotated[float, Range(0)] = 3e-5
+    gradient_clip: Annotated[float, Range(0)] = 12.0
+    """largest norm of the gradient"""
+    log_every: Annotated[int, Range(1)] = 10
+    checkpoint_every: Annotated[int, Range(1)] = 100
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of each crop: probabilities, and how far."""
+
+    flip: Probability = 0.5
+    """probability of mirroring, for each axis"""
+    rotate: Probability = 0.2
+    """probability of a rotation by any angle"""
+    zoom: Probability = 0.2
+    """probability of a zoom"""
+    zoom_range: tuple[Annotated[float, Range(0.1, 10)], Annotated[float, Range(0.1, 10)]] = (
+        0.7,
+        1.4,
+    )
+    contrast: Probability = 0.15
+    """probability of a contrast change by up to 25 %"""
+    brightness: Probability = 0.15
+    """probability of a brightness change by up to 0.25 standard deviations"""
+    noise: Probability = 0.1
+    """probability of Gaussian noise, standard deviation up to 0.1"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run: every arm is trained on every fold with every seed, then scored."""
+
+    name: str
+    out: str
+    """the run folder"""
+    data: DataConfig
+    arms: dict[str, ArmConfig]
+    """the arms by name; the first is the baseline"""
+    seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...] = (0,)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    overlap: Annotated[float, Range(0, 0.9)] = 0.5
+    """overlap of neighbouring windows (of the crop's size) in prediction"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Range(0)] = 0
+    """threads of PyTorch on the CPU; 0 leaves its default"""
+
+    @property
+    def baseline(self) -> str:
+        """The first arm, against which the others are compared."""
+        return next(iter(self.arms))
+
+
+def load(path: Path) -> Config:
+    """Read and check a YAML config.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is no YAML, or a field is wrong.
+    """
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read config {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return from_mapping(mapping)
+
+
+def from_mapping(mapping: object) -> Config:
+    """Make a checked `Config` from plain data (see `to_mapping`)."""
+    config = build(Config, mapping)
+    _check(config)
+    return config
+
+
+def to_mapping(config: Config) -> dict[str, Any]:
+    """Return the config as plain dicts, lists, texts and numbers: what YAML can hold."""
+    return _plain(dataclasses.asdict(config))
+
+
+def to_yaml(config: Config) -> str:
+    """Return the resolved config as YAML, fields in their order of declaration."""
+    return yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _check(config: Config) -> None:
+    """Check what concerns more than one field."""
+    for name, arm in config.arms.items():
+        if arm.loss not in LOSSES:
+            hint = nearest(arm.loss, LOSSES)
+            raise ConfigError(f"arms.{name}.loss = {arm.loss!r}: unknown loss, {hint}")
+        if not name.replace("_", "").replace("-", "").isalnum():
+            raise ConfigError(f"arms.{name}: allowed are letters, digits, '-' and '_'")
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"seeds = {list(config.seeds)}: allowed are one or more, all different")
+    levels = len(config.network.filters)
+    if levels < 3:
+        raise ConfigError(f"network.filters has {levels} levels: allowed is at least 3")
+    if config.network.heads > levels - 2:
+        raise ConfigError(
+            f"network.heads = {config.network.heads}: allowed is at most {levels - 2} "
+            f"with {levels} levels"
+        )
+    factor = 2 ** (levels - 1)
+    for size in config.train.crop:
+        if size % factor or size < 2 * factor:
+            raise ConfigError(
+                f"train.crop = {list(config.train.crop)}: allowed are multiples of {factor} "
+                f"from {2 * factor} on, with {levels} levels"
+            )
+    if config.augment.zoom_range[0] > config.augment.zoom_range[1]:
+        raise ConfigError(
+            f"augment.zoom_range = {list(config.augment.zoom_range)}: allowed is low, high"
+        )

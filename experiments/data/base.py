@@ -1,0 +1,124 @@
+"""What every data set gives: images with labels, the classes, and a split or folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from experiments.errors import ConfigError
+from experiments.random_streams import numpy_generator
+from experiments.validation import Range, nearest
+
+DATA_SETS: dict[str, type[DataConfig]] = {}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its ground truth.
+
+    Attributes
+    ----------
+    id : str
+        Unique in its data set; names the prediction's file.
+    image : numpy.ndarray
+        (C, H, W) float32, each channel with mean 0 and standard deviation 1.
+    label : numpy.ndarray
+        (H, W) uint8, class of each pixel, 0 is background.
+    """
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The samples, the class names (background first) and the owners' split, if there is one."""
+
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    train: tuple[str, ...] = ()
+    """ids to train on"""
+    test: tuple[str, ...] = ()
+    """ids to score"""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One division into training and test samples."""
+
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Fields that every data set has."""
+
+    name: str
+    """name of the data set, see `python -m experiments list`"""
+    folds: Annotated[int, Range(0)] = 0
+    """folds of a cross-validation over all samples; 0 takes the data set's own split"""
+
+    summary: ClassVar[str] = ""
+
+    def __init_subclass__(cls, /, data_set: str) -> None:
+        DATA_SETS[data_set] = cls
+
+    @classmethod
+    def resolve(cls, mapping: Mapping[str, Any], where: str) -> type[DataConfig]:
+        """Return the config class of the data set that `mapping` names."""
+        name = mapping.get("name")
+        if name not in DATA_SETS:
+            raise ConfigError(
+                f"{where}.name = {name!r}: unknown data set, {nearest(str(name), DATA_SETS)}"
+            )
+        return DATA_SETS[name]
+
+    def load(self) -> Dataset:
+        """Read, or make, all samples; raise DataError for what is missing or corrupt."""
+        raise TypeError("a DataConfig without a data set has nothing to load")
+
+
+def standardise(image: np.ndarray) -> np.ndarray:
+    """Return (C, H, W) as float32 with mean 0 and standard deviation 1 in each channel."""
+    image = image.astype(np.float32)
+    mean = image.mean(axis=(1, 2), keepdims=True)
+    deviation = image.std(axis=(1, 2), keepdims=True)
+    return (image - mean) / np.maximum(deviation, 1e-6)
+
+
+def splits(dataset: Dataset, folds: int) -> list[Split]:
+    """Divide the samples into folds, or take the data set's own split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folds : int
+        0 for the own split; otherwise each sample is in the test part of exactly one fold.
+
+    Raises
+    ------
+    ConfigError
+        If there is no own split, or there are fewer samples than folds.
+    """
+    if folds == 0:
+        if not dataset.train or not dataset.test:
+            raise ConfigError("data.folds = 0: this data set has no split of its own, take 2 folds")
+        by_id = {sample.id: sample for sample in dataset.samples}
+        train, test = (tuple(by_id[i] for i in ids) for ids in (dataset.train, dataset.test))
+        return [Split(train, test)]
+    count = len(dataset.samples)
+    if not 2 <= folds <= count:
+        raise ConfigError(f"data.folds = {folds}: allowed is 0, or 2 to {count} (the samples)")
+    fold_of = numpy_generator("folds", folds).permutation(count) % folds
+    return [
+        Split(
+            tuple(s for s, f in zip(dataset.samples, fold_of, strict=True) if f != fold),
+            tuple(s for s, f in zip(dataset.samples, fold_of, strict=True) if f == fold),
+        )
+        for fold in range(folds)
+    ]

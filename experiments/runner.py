@@ -1,0 +1,86 @@
+"""Runs a config: trains and scores every job that is not done yet."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from experiments.batches import BatchStream
+from experiments.config import Config
+from experiments.data import Dataset, Split, splits
+from experiments.environment import environment
+from experiments.errors import RunError
+from experiments.files import write_text
+from experiments.losses import DeepSupervisedLoss
+from experiments.networks import build_network
+from experiments.progress import RunProgress
+from experiments.run_folder import Job, RunFolder
+from experiments.scoring import score
+from experiments.training import Progress, train
+
+
+def run(config: Config) -> RunFolder:
+    """Train and score all arms, folds and seeds; jobs that are done are kept.
+
+    Raises
+    ------
+    UserError
+        If the data set is not as expected, the folder holds another run, or the device is missing.
+    """
+    device = choose_device(config)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    dataset = config.data.load()
+    parts = splits(dataset, config.data.folds)
+    folder = RunFolder.create(config)
+    with folder.locked():
+        folder.add_environment(environment(device))
+        jobs = folder.jobs()
+        waiting = [job for job in jobs if not folder.is_done(job)]
+        with RunProgress(len(jobs), len(waiting), config.train.iterations) as progress:
+            for job in waiting:
+                run_job(folder, job, dataset, parts[job.fold], device, progress.job(str(job)))
+    return folder
+
+
+def run_job(
+    folder: RunFolder,
+    job: Job,
+    dataset: Dataset,
+    part: Split,
+    device: torch.device,
+    progress: Progress,
+) -> None:
+    """Train and score one job, from its checkpoint if there is one."""
+    config = folder.config
+    path = folder.job_path(job)
+    path.mkdir(parents=True, exist_ok=True)
+    channels, classes = part.train[0].image.shape[0], dataset.classes
+    network = build_network(config.network, channels, len(classes), job.seed, job.fold).to(device)
+    arm = config.arms[job.arm]
+    settings = config.train
+    stream = BatchStream(
+        part.train, settings.batch_size, settings.crop, config.augment, job.seed, job.fold
+    )
+    loss = DeepSupervisedLoss(arm.loss, arm.alpha, arm.radius)
+    seconds = train(network, loss, stream, settings, path, progress)
+    parameters = sum(weight.numel() for weight in network.parameters())
+    write_text(
+        path / "cost.json", json.dumps({"training_seconds": seconds, "parameters": parameters})
+    )
+    score(network, part.test, classes, settings.crop, config.overlap, path)
+
+
+def choose_device(config: Config) -> torch.device:
+    """Return the device that the config asks for.
+
+    Raises
+    ------
+    RunError
+        If it asks for a GPU and there is none.
+    """
+    available = torch.cuda.is_available()
+    if config.device == "cuda" and not available:
+        raise RunError("device = 'cuda': PyTorch finds no GPU here; take --device cpu")
+    return torch.device("cuda" if available and config.device != "cpu" else "cpu")
