@@ -20,6 +20,12 @@ def as_integer(name: str, value: Any, *, minimum: int | None = None) -> int:
     return number
 
 
+def as_label(name: str, value: Any) -> int | None:
+    """Return an optional label; None also for one that no signed 64-bit integer holds."""
+    label = None if value is None else as_integer(name, value)
+    return label if label is not None and -(2**63) <= label < 2**63 else None
+
+
 def as_choice(name: str, value: Any, allowed: Sequence[str]) -> str:
     """Return `value` if it is one of the strings `allowed`, else raise ValueError."""
     if not isinstance(value, str) or value not in allowed:

@@ -14,7 +14,7 @@ def set_num_threads(n: int | None) -> None:
     """Limit the number of threads of tubeskel's CPU kernels.
 
     NumPy arrays are worked on by `n` threads at most; tensors by the lesser of `n` and
-    ``torch.get_num_threads()``. Small inputs use fewer: one for every 131,072 pixels.
+    ``torch.get_num_threads()``. Small inputs use fewer: one for every 524,288 pixels.
 
     Parameters
     ----------

@@ -43,12 +43,14 @@ def prepare(name: str, image: Tensor) -> Tensor:
     """Return `image` as a contiguous CPU tensor of bools, integers or floats, without gradient."""
     if image.dtype not in (*LABEL_DTYPES, *FLOAT_DTYPES):
         raise TypeError(f"{name} must hold bools, integers or floats, got {image.dtype}")
-    require_cpu(name, image)
+    require_dense_on_cpu(name, image)
     return image.detach().contiguous()
 
 
-def require_cpu(name: str, tensor: Tensor) -> None:
-    """Raise ValueError for a tensor on a device that has no kernels."""
+def require_dense_on_cpu(name: str, tensor: Tensor) -> None:
+    """Raise TypeError for a sparse tensor, ValueError for a device that has no kernels."""
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
     if tensor.device.type != "cpu":
         raise ValueError(f"{name} must be on the CPU in this version, got {tensor.device}")
 
@@ -131,25 +133,45 @@ def _(
 
 @torch.library.register_fake("tubeskel::srl_loss")
 def _(logits: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
+    softmax, with_grad = options[4], options[8]
+    samples, channels = logits.shape[:2]
     real = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    with_grad = options[-1]
     grad = torch.empty_like(logits) if with_grad else logits.new_empty(0)
-    return logits.new_empty((), dtype=real), grad, logits.new_empty((), dtype=real)
+    weights = (samples, channels) if softmax else (samples * channels, 2)
+    return logits.new_empty((), dtype=real), grad, logits.new_empty(weights, dtype=torch.float64)
 
 
-def _save_gradient(ctx: Any, inputs: tuple, output: tuple) -> None:
-    _, grad, unit = output
-    ctx.mark_non_differentiable(grad, unit)
-    ctx.save_for_backward(grad, unit)
+@torch.library.register_fake("tubeskel::srl_gradient")
+def _(grad_loss: Tensor, logits: Tensor, *options: Any) -> Tensor:
+    return torch.empty_like(logits)
 
 
-def _scale_gradient(ctx: Any, grad_loss: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
-    grad, unit = ctx.saved_tensors
-    factor = grad_loss * unit
-    # Left alone where it is already right; a subclass is a tracer, which has no value to look at.
-    if type(factor) is not Tensor or factor.item() != 1:
-        grad = grad * factor
-    return (grad, *(None,) * 9)
+def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    logits, tube, _, target, ignore_index, softmax, *_, with_grad = inputs
+    _, grad, weights = output
+    ctx.mark_non_differentiable(grad, weights)
+    ctx.set_materialize_grads(False)  # else zeros for all outputs, one as large as the logits
+    ctx.save_for_backward(logits, tube, target, weights)
+    ctx.options = ignore_index, softmax
+    ctx.made = [grad] if with_grad else []
 
 
-torch.library.register_autograd("tubeskel::srl_loss", _scale_gradient, setup_context=_save_gradient)
+def _pass_gradient_on(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple[Any, ...]:
+    none = (None,) * 9
+    if grad_loss is None:
+        return None, *none
+    if torch.is_grad_enabled():
+        raise RuntimeError("srl_loss has no second derivative; do not pass create_graph=True")
+    made = ctx.made.pop() if ctx.made else None
+    # A subclass is a tracer, which has no value to look at.
+    if made is not None and type(grad_loss) is Tensor and grad_loss.item() == 1:
+        return made, *none
+    del made
+    logits, tube, target, weights = ctx.saved_tensors
+    grad = _ops.srl_gradient(grad_loss.double(), logits, tube, target, weights, *ctx.options)
+    return grad, *none
+
+
+torch.library.register_autograd(
+    "tubeskel::srl_loss", _pass_gradient_on, setup_context=_save_gradient
+)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
 from . import _torch_ops
-from ._arguments import as_choice, as_flag, as_integer
+from ._arguments import as_choice, as_flag, as_integer, as_label
 from .morphology import _tube
 
 
@@ -83,8 +85,10 @@ def srl_loss(
     y_{ik})` (eq. 2 of [1]_). With respect to the logits it is not: it carries a factor s (1 - s)
     and vanishes on pixels that are confidently missed.
 
-    The gradient is made in the forward pass and kept until the backward pass, which returns it as
-    it is where the loss is not scaled, and a scaled copy elsewhere.
+    The gradient of the loss itself is made in the forward pass and given away in the backward pass.
+    Where that finds the loss scaled, by a weight or a loss scale, or is run once more, it makes the
+    gradient anew, scaled before it is rounded: float16 could not hold it otherwise. Either way only
+    one tensor of the size of the logits is allocated.
 
     References
     ----------
@@ -108,8 +112,7 @@ def srl_loss(
     as_choice("classes", classes, ("present", "all"))
     as_flag("batch", batch)
     smooth = _as_smooth(smooth)
-    if ignore_index is not None:
-        ignore_index = as_integer("ignore_index", ignore_index)
+    ignore_index = as_label("ignore_index", ignore_index)
     softmax = activation == "softmax"
     target = _as_labels("target", target, logits, softmax)
     samples, channels, *spatial = logits.shape
@@ -177,9 +180,7 @@ class SkeletonRecallLoss(nn.Module):
         self.classes = as_choice("classes", classes, ("present", "all"))
         self.batch = as_flag("batch", batch)
         self.smooth = _as_smooth(smooth)
-        self.ignore_index = (
-            None if ignore_index is None else as_integer("ignore_index", ignore_index)
-        )
+        self.ignore_index = as_label("ignore_index", ignore_index)
         self.per_class = as_flag("per_class", per_class)
 
     def forward(self, logits: Tensor, target: Tensor, tube: Tensor | None = None) -> Tensor:
@@ -203,10 +204,10 @@ class SkeletonRecallLoss(nn.Module):
 
 
 def _as_smooth(smooth: float) -> float:
-    if isinstance(smooth, bool) or not isinstance(smooth, (int, float)):
+    if isinstance(smooth, bool) or not isinstance(smooth, Real):
         raise TypeError(f"smooth must be a number, got {smooth!r}")
-    if not 0 <= smooth < math.inf:
-        raise ValueError(f"smooth must be finite and at least 0, got {smooth}")
+    if not 0 <= smooth <= sys.float_info.max:
+        raise ValueError(f"smooth must be a finite float and at least 0, got {smooth}")
     return float(smooth)
 
 
@@ -215,7 +216,7 @@ def _check_logits(logits: Any, activation: str) -> None:
         raise TypeError(f"logits must be a torch.Tensor, got {type(logits).__name__}")
     if logits.dtype not in _torch_ops.FLOAT_DTYPES:
         raise TypeError(f"logits must be floats, got {logits.dtype}")
-    _torch_ops.require_cpu("logits", logits)
+    _torch_ops.require_dense_on_cpu("logits", logits)
     if logits.ndim < 3:
         raise ValueError(f"logits must have shape (B, C, *S), got {tuple(logits.shape)}")
     as_choice("activation", activation, ("softmax", "sigmoid"))
@@ -232,7 +233,7 @@ def _as_labels(name: str, labels: Any, logits: Tensor, softmax: bool) -> Tensor:
         raise TypeError(f"{name} must be a torch.Tensor, got {type(labels).__name__}")
     if labels.dtype not in _torch_ops.LABEL_DTYPES:
         raise ValueError(f"{name} must hold integers or bools, got {labels.dtype}")
-    _torch_ops.require_cpu(name, labels)
+    _torch_ops.require_dense_on_cpu(name, labels)
     samples, channels, *spatial = logits.shape
     single = softmax or channels == 1
     shape = (samples, *spatial) if softmax else (samples, channels, *spatial)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arguments import as_choice, as_flag, as_integer, spatial_axes
+from ._arguments import as_choice, as_flag, as_integer, as_label, spatial_axes
 
 _FOOTPRINTS = ("diamond", "box", "ball")
 
@@ -363,8 +363,7 @@ def _tube(
     rules = _thinning_method(method, axes)
     radius = _reach(labels, as_integer("radius", radius, minimum=0))
     as_flag("keep_components", keep_components)
-    if ignore_index is not None:
-        ignore_index = as_integer("ignore_index", ignore_index)
+    ignore_index = as_label("ignore_index", ignore_index)
     return door.tubed_skeleton(
         labels, rules, radius, as_flag("per_class", per_class), ignore_index, num_classes, name
     )

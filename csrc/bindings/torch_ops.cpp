@@ -156,15 +156,11 @@ Labels labels_of(const Tensor& labels) {
   return {labels.const_data_ptr(), element_type(labels)};
 }
 
-// logits: [samples, channels, pixels]; tube, target: [maps, pixels]; counts: [maps, classes], the
-// maps being the samples for a softmax, the channels of the samples for a sigmoid.
-// Returns the loss, the gradient divided by `unit`, and `unit`.
-std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tensor& tube,
-                                                const std::optional<Tensor>& counts,
-                                                const std::optional<Tensor>& target,
-                                                std::optional<int64_t> ignore_index, bool softmax,
-                                                bool all_classes, bool batch, double smooth,
-                                                bool with_grad) {
+// logits: [samples, channels, pixels]; tube, target: [maps, pixels], the maps being the samples for
+// a softmax, the channels of the samples for a sigmoid.
+SrlProblem srl_problem(const Tensor& logits, const Tensor& tube,
+                       const std::optional<Tensor>& target, std::optional<int64_t> ignore_index,
+                       bool softmax) {
   SrlProblem problem{};
   problem.logits = logits.const_data_ptr();
   problem.logit_type = logit_type(logits);
@@ -175,42 +171,64 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
   problem.tube = labels_of(tube);
   if (target) problem.target = labels_of(*target);
   problem.ignore_index = ignore_index;
+  return problem;
+}
 
-  const size_t entries = size_t(problem.maps() * problem.classes());
-  std::vector<int64_t> own_counts(counts ? 0 : entries);
-  const int64_t* count_data = own_counts.data();
-  if (counts)
-    count_data = static_cast<const int64_t*>(counts->const_data_ptr());
-  else
-    count_tube(problem, own_counts.data(), threads());
-
-  std::vector<double> weights(entries);
+// counts: [maps, classes] pixels of the tube, or none to count here.
+// Returns the loss, its gradient (empty unless asked for) and the weights, [maps, classes].
+std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tensor& tube,
+                                                const std::optional<Tensor>& counts,
+                                                const std::optional<Tensor>& target,
+                                                std::optional<int64_t> ignore_index, bool softmax,
+                                                bool all_classes, bool batch, double smooth,
+                                                bool with_grad) {
+  const SrlProblem problem = srl_problem(logits, tube, target, ignore_index, softmax);
+  std::vector<int64_t> counted;
+  if (!counts) {
+    counted.resize(size_t(problem.maps() * problem.classes()));
+    count_tube(problem, counted.data(), threads());
+  }
+  const int64_t* const count_data =
+      counts ? static_cast<const int64_t*>(counts->const_data_ptr()) : counted.data();
+  Tensor weights = torch::stable::new_zeros(
+      logits, std::vector<int64_t>{problem.maps(), problem.classes()}, ScalarType::Double);
+  double* const weight_data = static_cast<double*>(weights.mutable_data_ptr());
   const double smoothing =
-      srl_weights(problem, count_data, {batch, all_classes, smooth}, weights.data());
-  const double unit = gradient_unit(problem, weights);
+      srl_weights(problem, count_data, {batch, all_classes, smooth}, weight_data);
 
+  Tensor grad = with_grad ? torch::stable::empty_like(logits)
+                          : torch::stable::new_empty(logits, std::vector<int64_t>{0});
+  const double loss = smoothing + srl_sum(problem, weight_data,
+                                          with_grad ? grad.mutable_data_ptr() : nullptr, threads());
   const bool is_double = problem.logit_type == LogitType::kFloat64;
-  const ScalarType real = is_double ? ScalarType::Double : ScalarType::Float;
-  std::vector<int64_t> no_elements{0};
-  Tensor grad =
-      with_grad ? torch::stable::empty_like(logits) : torch::stable::new_empty(logits, no_elements);
-  const double sum = srl_sum(problem, weights.data(), unit,
-                             with_grad ? grad.mutable_data_ptr() : nullptr, threads());
-  const auto scalar = [&](double value) {
-    Tensor tensor = torch::stable::new_empty(logits, std::vector<int64_t>{}, real);
-    if (is_double)
-      *static_cast<double*>(tensor.mutable_data_ptr()) = value;
-    else
-      *static_cast<float*>(tensor.mutable_data_ptr()) = float(value);
-    return tensor;
-  };
-  return {scalar(sum + smoothing), grad, scalar(unit)};
+  Tensor result = torch::stable::new_empty(logits, std::vector<int64_t>{},
+                                           is_double ? ScalarType::Double : ScalarType::Float);
+  if (is_double)
+    *static_cast<double*>(result.mutable_data_ptr()) = loss;
+  else
+    *static_cast<float*>(result.mutable_data_ptr()) = float(loss);
+  return {result, grad, weights};
+}
+
+// The gradient alone, scaled before it is rounded. grad_loss: [] of float64; the rest as above.
+Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Tensor& tube,
+                        const std::optional<Tensor>& target, const Tensor& weights,
+                        std::optional<int64_t> ignore_index, bool softmax) {
+  const SrlProblem problem = srl_problem(logits, tube, target, ignore_index, softmax);
+  const double scale = *static_cast<const double*>(grad_loss.const_data_ptr());
+  const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
+  std::vector<double> scaled(weight_data, weight_data + problem.maps() * problem.classes());
+  for (double& weight : scaled) weight *= scale;
+  Tensor grad = torch::stable::empty_like(logits);
+  srl_sum(problem, scaled.data(), grad.mutable_data_ptr(), threads());
+  return grad;
 }
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY(tubeskel, m) {
   m.def("set_thread_limit(int limit) -> ()");
+  m.def("use_instruction_set(str name) -> ()");
   m.def("pack_bits(Tensor image) -> Tensor");
   m.def("thin(Tensor image, str method, int max_iterations) -> Tensor");
   m.def("dilate(Tensor image, str footprint, int radius) -> Tensor");
@@ -221,10 +239,14 @@ STABLE_TORCH_LIBRARY(tubeskel, m) {
       "srl_loss(Tensor logits, Tensor tube, Tensor? counts, Tensor? target, int? ignore_index, "
       "bool softmax, bool all_classes, bool batch, float smooth, bool with_grad) "
       "-> (Tensor, Tensor, Tensor)");
+  m.def(
+      "srl_gradient(Tensor grad_loss, Tensor logits, Tensor tube, Tensor? target, Tensor weights, "
+      "int? ignore_index, bool softmax) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(tubeskel, CompositeExplicitAutograd, m) {
   m.impl("set_thread_limit", TORCH_BOX(&set_thread_limit));
+  m.impl("use_instruction_set", TORCH_BOX(&use_instruction_set));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
@@ -233,6 +255,7 @@ STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
   m.impl("dilate", TORCH_BOX(&dilate_cpu));
   m.impl("tubed_skeleton", TORCH_BOX(&tubed_skeleton_cpu));
   m.impl("srl_loss", TORCH_BOX(&srl_loss_cpu));
+  m.impl("srl_gradient", TORCH_BOX(&srl_gradient_cpu));
 }
 
 #ifdef TUBESKEL_WITH_CUDA

@@ -17,8 +17,10 @@
 #define TUBESKEL_TARGET_NAME "avx2"
 #define TUBESKEL_VECTOR_BYTES 32
 #include "kernels_impl.h"
-#include "kernels_table.h"
+
 #include "srl_impl.h"
+
+#include "kernels_table.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #endif

@@ -18,8 +18,10 @@
 #define TUBESKEL_TARGET_NAME "avx512"
 #define TUBESKEL_VECTOR_BYTES 64
 #include "kernels_impl.h"
-#include "kernels_table.h"
+
 #include "srl_impl.h"
+
+#include "kernels_table.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #endif

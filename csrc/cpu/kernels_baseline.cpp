@@ -11,5 +11,7 @@
 #define TUBESKEL_TARGET_NAME "baseline"
 #define TUBESKEL_VECTOR_BYTES 16
 #include "kernels_impl.h"
-#include "kernels_table.h"
+
 #include "srl_impl.h"
+
+#include "kernels_table.h"

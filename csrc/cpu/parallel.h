@@ -16,7 +16,7 @@ namespace tubeskel::cpu {
 
 // How many of `limit` threads are worth starting for this many pixels.
 inline int threads_for(int64_t pixels, int limit) {
-  constexpr int64_t kPixelsPerThread = 1 << 17;
+  constexpr int64_t kPixelsPerThread = 1 << 19;
   return int(std::clamp<int64_t>(pixels / kPixelsPerThread, 1, std::max(limit, 1)));
 }
 

@@ -89,32 +89,20 @@ double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlRe
   return smoothing;
 }
 
-double gradient_unit(const SrlProblem& problem, const std::vector<double>& weights) {
-  if (problem.logit_type != LogitType::kFloat16) return 1;
-  double largest = 0;
-  for (const double weight : weights) largest = std::max(largest, -weight);
-  return largest > 0 ? largest : 1;
-}
-
-double srl_sum(const SrlProblem& problem, const double* weights, double unit, void* grad,
-               int threads) {
-  const double factor = 1 / unit;
-  std::vector<double> scaled(weights, weights + problem.maps() * problem.classes());
-  for (double& weight : scaled) weight *= factor;
+double srl_sum(const SrlProblem& problem, const double* weights, void* grad, int threads) {
   std::vector<double> sums(size_t(problem.maps() * ceil_div(problem.pixels, kTilePixels)));
   std::atomic<bool> invalid{false};
   for_each_tile(problem, threads, [&](int64_t tile, int64_t map, int64_t first, int64_t last) {
     bool bad = false;
     const Buffer<double> scratch(problem.channels_of_map() * 64);
-    sums[tile] =
-        kernels().srl_pixels(problem, map, first, last, scaled.data() + map * problem.classes(),
-                             grad, scratch.get(), bad);
+    sums[tile] = kernels().srl_pixels(problem, map, first, last, weights + map * problem.classes(),
+                                      grad, scratch.get(), bad);
     if (bad) invalid = true;
   });
   throw_if(invalid, problem);
   double total = 0;
   for (const double sum : sums) total += sum;
-  return total * unit;
+  return total;
 }
 
 }  // namespace tubeskel::cpu

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "element_type.h"
 
@@ -40,11 +39,9 @@ struct SrlProblem {
 void count_tube(const SrlProblem& problem, int64_t* counts, int threads);
 
 // Sum over all tube pixels of weight[map, class] * probability of the class. If grad is given it
-// becomes the gradient of that sum with respect to the logits, divided by `unit`, of their shape
-// and type. The result is the same for any number of threads. Both functions throw InvalidValue
-// for a bad label.
-double srl_sum(const SrlProblem& problem, const double* weights, double unit, void* grad,
-               int threads);
+// becomes the gradient of that sum with respect to the logits, of their shape and type. The result
+// is the same for any number of threads. Both functions throw InvalidValue for a bad label.
+double srl_sum(const SrlProblem& problem, const double* weights, void* grad, int threads);
 
 struct SrlReduction {
   bool batch;        // one sum over all samples before dividing, else a loss per sample, averaged
@@ -56,10 +53,5 @@ struct SrlReduction {
 // to the loss.
 double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlReduction& reduction,
                    double* weights);
-
-// What to divide a stored gradient by. A weight is about one over the number of tube pixels, which
-// float16 rounds to few bits or to nothing before a loss scale can help; in units of the largest
-// weight it is safe. The other types have the range: 1.
-double gradient_unit(const SrlProblem& problem, const std::vector<double>& weights);
 
 }  // namespace tubeskel::cpu

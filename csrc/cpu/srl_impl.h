@@ -47,32 +47,37 @@ KERNEL void store_chunk(const float* from, int64_t n, BFloat16* to) {
   __builtin_memcpy(to, bits, size_t(n) * sizeof(uint16_t));
 }
 
-// Classes of 64 pixels: 0 beyond the n-th, kIgnored, or kInvalid where the value is no class.
+// Labels of any integer type, with the classes and the ignored label as values of that type.
 template <class T>
-KERNEL void classes_of(const void* data, int64_t first, int64_t n, const SrlProblem& problem,
-                       int32_t* to) {
-  T labels[kChunk] = {};
-  __builtin_memcpy(labels, static_cast<const T*>(data) + first, size_t(n) * sizeof(T));
-  const T ignored = T(problem.ignore_index.value_or(0));
-  // A type that cannot hold ignore_index ignores nothing.
-  const bool ignoring = problem.ignore_index && int64_t(ignored) == *problem.ignore_index;
-  // As unsigned, negative labels are above the largest class too.
-  using Unsigned = std::make_unsigned_t<T>;
-  const T widest = std::numeric_limits<T>::max();
-  const int64_t largest = problem.classes() - 1;
-  const Unsigned limit =
-      uint64_t(largest) > uint64_t(widest) ? Unsigned(widest) : Unsigned(largest);
-  for (int i = 0; i < kChunk; ++i) {
-    const int32_t label = Unsigned(labels[i]) > limit ? kInvalid : int32_t(labels[i]);
-    to[i] = ignoring && labels[i] == ignored ? kIgnored : label;
-  }
-}
+struct LabelReader {
+  const T* labels;
+  T ignored;
+  bool ignoring;
+  std::make_unsigned_t<T> limit;  // as unsigned, negative labels are above the largest class too
 
-void read_classes(const Labels& labels, int64_t first, int64_t n, const SrlProblem& problem,
-                  int32_t* to) {
-  const auto as = [&](auto zero) {
-    classes_of<decltype(zero)>(labels.data, first, n, problem, to);
-  };
+  LabelReader(const Labels& source, const SrlProblem& problem)
+      : labels(static_cast<const T*>(source.data)), ignored(T(problem.ignore_index.value_or(0))) {
+    // A type that cannot hold ignore_index ignores nothing.
+    ignoring = problem.ignore_index && int64_t(ignored) == *problem.ignore_index &&
+               (std::is_signed_v<T> || *problem.ignore_index >= 0);
+    const uint64_t widest = uint64_t(std::numeric_limits<T>::max());
+    const uint64_t largest = uint64_t(problem.classes() - 1);
+    limit = std::make_unsigned_t<T>(largest < widest ? largest : widest);
+  }
+
+  // Calls chunk(pointer to 64 labels, the last ones 0 beyond n).
+  template <class Chunk>
+  KERNEL void with_chunk(int64_t first, int64_t n, const Chunk& chunk) const {
+    if (n == kChunk) return chunk(labels + first);
+    T padded[kChunk] = {};
+    __builtin_memcpy(padded, labels + first, size_t(n) * sizeof(T));
+    chunk(static_cast<const T*>(padded));
+  }
+};
+
+template <class Use>
+KERNEL void with_reader(const Labels& labels, const SrlProblem& problem, const Use& use) {
+  const auto as = [&](auto zero) { use(LabelReader<decltype(zero)>(labels, problem)); };
   const bool is_signed = labels.type.kind == Kind::kSigned;
   switch (labels.type.size) {
     case 1:
@@ -86,45 +91,68 @@ void read_classes(const Labels& labels, int64_t first, int64_t n, const SrlProbl
   }
 }
 
-KERNEL bool is_zero(const char* bytes, int64_t n) {
-  uint64_t any = 0, word;
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    __builtin_memcpy(&word, bytes + i, 8);
-    any |= word;
-  }
-  for (; i < n; ++i) any |= uint64_t(bytes[i]);
-  return any == 0;
+// Classes of 64 pixels, kIgnored, or kInvalid where the value is no class. False if all are 0, and
+// then nothing is written.
+bool read_classes(const Labels& labels, int64_t first, int64_t n, const SrlProblem& problem,
+                  int32_t* to) {
+  bool some = false;
+  with_reader(labels, problem, [&](const auto& reader) {
+    reader.with_chunk(first, n, [&](const auto* chunk) {
+      std::remove_cv_t<std::remove_reference_t<decltype(*chunk)>> any = 0;
+      for (int i = 0; i < kChunk; ++i) any |= chunk[i];
+      some = any != 0 || (reader.ignoring && reader.ignored == 0);
+      if (!some) return;
+      for (int i = 0; i < kChunk; ++i) {
+        using Unsigned = decltype(reader.limit);
+        const int32_t label = Unsigned(chunk[i]) > reader.limit ? kInvalid : int32_t(chunk[i]);
+        to[i] = reader.ignoring && chunk[i] == reader.ignored ? kIgnored : label;
+      }
+    });
+  });
+  return some;
 }
 
-// Tube class of each pixel of a chunk, 0 where it is ignored. `some` tells whether any is not 0.
-KERNEL void read_tube(const SrlProblem& problem, int64_t first, int64_t n, int32_t* tube,
-                      bool& some, bool& invalid) {
-  const int64_t size = problem.tube.type.size;
-  if (!problem.target.data &&
-      is_zero(static_cast<const char*>(problem.tube.data) + first * size, n * size)) {
-    some = false;
-    return;
+// Whether a label in [first, last) is neither a class nor ignored.
+bool has_invalid(const Labels& labels, int64_t first, int64_t last, const SrlProblem& problem) {
+  bool invalid = false;
+  with_reader(labels, problem, [&](const auto& reader) {
+    using Unsigned = decltype(reader.limit);
+    const auto* const values = reader.labels;
+    const Unsigned limit = reader.limit;
+    Unsigned bad = 0;  // as wide as the labels, so that lanes stay aligned
+    if (reader.ignoring) {
+      const auto ignored = reader.ignored;
+      for (int64_t i = first; i < last; ++i)
+        bad |= Unsigned(Unsigned(values[i]) > limit && values[i] != ignored);
+    } else {
+      for (int64_t i = first; i < last; ++i) bad |= Unsigned(Unsigned(values[i]) > limit);
+    }
+    invalid = bad != 0;
+  });
+  return invalid;
+}
+
+// Tube class of each pixel of a chunk, 0 where it is ignored. Returns whether any is not 0, and if
+// none is may write nothing.
+KERNEL bool read_tube(const SrlProblem& problem, int64_t first, int64_t n, int32_t* tube,
+                      bool& invalid) {
+  if (!read_classes(problem.tube, first, n, problem, tube)) return false;
+  if (problem.target.data && problem.ignore_index) {
+    int32_t target[kChunk] = {};
+    read_classes(problem.target, first, n, problem, target);
+    for (int i = 0; i < kChunk; ++i) tube[i] = target[i] == kIgnored ? kIgnored : tube[i];
   }
-  read_classes(problem.tube, first, n, problem, tube);
-  int32_t worst = 0, any = 0;
+  int32_t any = 0;
+  for (int i = 0; i < kChunk; ++i) any |= tube[i];
+  if (any > 0) return true;
+  // Some pixel is ignored or invalid, both negative.
+  any = 0;
   for (int i = 0; i < kChunk; ++i) {
-    worst = tube[i] < worst ? tube[i] : worst;
+    invalid |= tube[i] == kInvalid;
     tube[i] = tube[i] < 0 ? 0 : tube[i];
     any |= tube[i];
   }
-  if (problem.target.data) {
-    int32_t target[kChunk];
-    read_classes(problem.target, first, n, problem, target);
-    any = 0;
-    for (int i = 0; i < kChunk; ++i) {
-      worst = target[i] < worst ? target[i] : worst;
-      tube[i] = target[i] < 0 ? 0 : tube[i];
-      any |= tube[i];
-    }
-  }
-  invalid |= worst == kInvalid;
-  some = any != 0;
+  return any != 0;
 }
 
 bool count_tube_pixels(const SrlProblem& problem, int64_t map, int64_t first, int64_t last,
@@ -132,18 +160,16 @@ bool count_tube_pixels(const SrlProblem& problem, int64_t map, int64_t first, in
   bool invalid = false;
   for (; first < last; first += kChunk) {
     int32_t tube[kChunk];
-    bool some;
     const int64_t n = last - first < kChunk ? last - first : kChunk;
-    read_tube(problem, map * problem.pixels + first, n, tube, some, invalid);
-    if (!some) continue;
+    if (!read_tube(problem, map * problem.pixels + first, n, tube, invalid)) continue;
     // One round for each distinct class, rarely more than one.
-    for (int i = 0; i < kChunk; ++i) {
-      const int32_t label = tube[i];
-      if (label == 0) continue;
-      int32_t of_class = 0;
-      for (int k = 0; k < kChunk; ++k) {
-        of_class += tube[k] == label;
-        tube[k] = tube[k] == label ? 0 : tube[k];
+    for (;;) {
+      int32_t label = 0, of_class = 0;
+      for (int i = 0; i < kChunk; ++i) label = tube[i] > label ? tube[i] : label;
+      if (label == 0) break;
+      for (int i = 0; i < kChunk; ++i) {
+        of_class += tube[i] == label;
+        tube[i] = tube[i] == label ? 0 : tube[i];
       }
       counts[label] += of_class;
     }
@@ -190,6 +216,8 @@ KERNEL double srl_pixels_of(const SrlProblem& problem, int64_t map, int64_t firs
   const T* const logits = static_cast<const T*>(problem.logits) + base;
   T* const gradients = static_cast<T*>(grad) + (grad ? base : 0);
   Real* const p = static_cast<Real*>(scratch);  // [channels][64]
+  if (problem.target.data)
+    invalid |= has_invalid(problem.target, map * pixels + first, map * pixels + last, problem);
   // The logits of tube pixels lie scattered, so a chunk is fetched some chunks before its turn.
   struct {
     int32_t tube[kChunk];
@@ -198,7 +226,7 @@ KERNEL double srl_pixels_of(const SrlProblem& problem, int64_t map, int64_t firs
   const auto look_at = [&](int64_t pixel) {
     auto& chunk = ahead[pixel / kChunk % kAhead];
     const int64_t n = last - pixel < kChunk ? last - pixel : kChunk;
-    read_tube(problem, map * pixels + pixel, n, chunk.tube, chunk.some, invalid);
+    chunk.some = read_tube(problem, map * pixels + pixel, n, chunk.tube, invalid);
     for (int64_t c = 0; chunk.some && c < channels; ++c)
       for (int64_t i = 0; i < n; i += int64_t(64 / sizeof(T)))
         __builtin_prefetch(logits + c * pixels + pixel + i);

@@ -1,0 +1,131 @@
+"""What the operations work on: one definition for the command line and the pytest suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.trees import tubes_3d, vessel_tree
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+class Unavailable(Exception):
+    """A case or a peer that this machine lacks; its text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs that are worked on one after the other and timed as one.
+
+    ``listed`` cases enter the geometric means; ``quick`` ones also run under ``--quick``, then on
+    their first input only.
+    """
+
+    name: str
+    load: Callable[[], list[Any]]
+    listed: bool = True
+    quick: bool = True
+
+
+def _masks_on_disk(
+    pattern: str, number: int, to_mask: Callable[[NDArray[Any]], NDArray[np.bool_]]
+) -> list[NDArray[np.bool_]]:
+    """Read the first ``number`` masks that match, below ../shared/data."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise Unavailable("Pillow is not installed") from None
+    paths = sorted(DATA.glob(pattern))[:number]
+    if not paths:
+        raise Unavailable(f"no ../shared/data/{pattern}")
+    masks = []
+    for path in paths:
+        with Image.open(path) as image:
+            masks.append(np.ascontiguousarray(to_mask(np.asarray(image))))
+    return masks
+
+
+def _horse(size: int) -> list[NDArray[np.bool_]]:
+    """Return scikit-image's horse, enlarged by nearest neighbours: one thick shape."""
+    try:
+        from skimage import data, transform
+    except ImportError:
+        raise Unavailable("scikit-image is not installed") from None
+    return [transform.resize(~data.horse(), (size, size), order=0, anti_aliasing=False)]
+
+
+def _random(share: float) -> list[NDArray[np.bool_]]:
+    return [np.random.default_rng(0).random((512, 512)) < share]
+
+
+def _trees(size: int, number: int) -> list[NDArray[np.bool_]]:
+    return [vessel_tree(size, seed=seed) for seed in range(number)]
+
+
+MASKS = (
+    Case("tree-512", partial(_trees, 512, 4), listed=False),
+    Case("tree-2048", partial(_trees, 2048, 1), listed=False, quick=False),
+    Case(
+        "topomortar", partial(_masks_on_disk, "TopoMortar/test/accurate/*.png", 10, lambda a: a > 0)
+    ),
+    Case("uav75", partial(_masks_on_disk, "UAV75/test_lab/*.png", 10, lambda a: a[..., 0] == 255)),
+    Case("hrf", partial(_masks_on_disk, "HRF/*/1st_manual/*.png", 2, lambda a: a > 0), quick=False),
+    Case("horse-1024", partial(_horse, 1024)),
+    Case("horse-4096", partial(_horse, 4096), quick=False),
+    Case("random-0.5", partial(_random, 0.5)),
+    Case("random-0.7", partial(_random, 0.7)),
+    Case("random-0.9", partial(_random, 0.9)),
+)
+
+
+@dataclass(frozen=True)
+class LossInput:
+    """What a loss sees in one training step.
+
+    ``logits`` (B, C, *S) float32 with requires_grad, ``target`` and ``tube`` (B, *S) int64.
+    """
+
+    logits: Any
+    target: Any
+    tube: Any
+
+
+def _loss_input(target: NDArray[np.int64], tube: NDArray[np.int64], classes: int) -> list[Any]:
+    try:
+        import torch
+    except ImportError:
+        raise Unavailable("torch is not installed") from None
+    shape = (len(target), classes, *target.shape[1:])
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    return [LossInput(logits, torch.from_numpy(target), torch.from_numpy(tube))]
+
+
+def _loss_2d(batch: int, size: int) -> list[Any]:
+    import tubeskel
+
+    target = np.stack([vessel_tree(size, seed=seed) for seed in range(batch)]).astype(np.int64)
+    return _loss_input(target, tubeskel.tubed_skeleton(target, spatial_dims=2), 2)
+
+
+def _loss_3d(batch: int, size: int, classes: int) -> list[Any]:
+    target, tube = (
+        np.stack([tubes_3d((size,) * 3, classes, radius=r, seed=s) for s in range(batch)])
+        for r in (4, 2)
+    )
+    return _loss_input(target, np.where(tube == target, tube, 0), classes)
+
+
+LOSSES = (
+    Case("12x2x512x512", partial(_loss_2d, 12, 512)),
+    Case("2x14x96x96x96", partial(_loss_3d, 2, 96, 14)),
+    Case("2x2x64x64", partial(_loss_2d, 2, 64), listed=False),
+)
+
+SUITES = {"masks": MASKS, "losses": LOSSES}

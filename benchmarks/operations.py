@@ -1,0 +1,130 @@
+"""What is done, by us, and how two results of it are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import tubeskel
+from benchmarks.cases import LossInput
+from benchmarks.peers import PEERS, Peer
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that is timed.
+
+    Attributes
+    ----------
+    name, command, suite : str
+        Its name, the subcommand that runs it, and the key of its cases in `cases.SUITES`.
+    title : str
+        The call, as shown above its table.
+    ours : callable
+        The function under test, on one input.
+    difference : callable
+        From our result and a peer's: what differs, or None if nothing does.
+    prepare : callable
+        From an input of the suite to an input of this operation.
+    """
+
+    name: str
+    command: str
+    suite: str
+    title: str
+    ours: Callable[[Any], Any]
+    difference: Callable[[Any, Any], str | None]
+    prepare: Callable[[Any], Any] = lambda item: item
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Every peer of this operation."""
+        return tuple(peer for peer in PEERS if peer.operation == self.name)
+
+
+def set_threads(threads: int, operation: Operation) -> None:
+    """Give our side, and torch where it takes part, this many threads."""
+    tubeskel.set_num_threads(threads)
+    if operation.suite == "losses":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def main_array(item: Any) -> Any:
+    """Return the array that an operation cannot avoid reading: the mask, or the logits."""
+    return item.logits.detach() if isinstance(item, LossInput) else item
+
+
+def copier(item: Any) -> Callable[[], Any]:
+    """Return a function that copies the main array once: the floor under every time."""
+    array = main_array(item)
+    if isinstance(array, np.ndarray):
+        buffer = np.empty_like(array)
+        return lambda: np.copyto(buffer, array)
+    copy = array.clone()
+    return lambda: copy.copy_(array)
+
+
+def pixels(item: Any) -> int:
+    """Return how many pixels or voxels an input has."""
+    return int(item.target.numel() if isinstance(item, LossInput) else item.size)
+
+
+def _pixels_that_differ(ours: Any, theirs: Any) -> str | None:
+    if ours.shape == theirs.shape and np.array_equal(ours, theirs):
+        return None
+    if ours.shape != theirs.shape:
+        return f"shape {ours.shape} instead of {theirs.shape}"
+    return f"{np.count_nonzero(ours != theirs)} of {ours.size} pixels differ"
+
+
+def _loss_differs(ours: tuple[float, Any], theirs: tuple[float, Any]) -> str | None:
+    # float32 sums in another order: relative to the value, and to the largest gradient
+    value = abs(ours[0] - theirs[0]) / max(abs(theirs[0]), 1e-12)
+    scale = max(theirs[1].abs().max().item(), 1e-30)
+    gradient = (ours[1] - theirs[1]).abs().max().item() / scale
+    if max(value, gradient) <= 1e-4:
+        return None
+    return f"relative error {value:.1e} of the loss, {gradient:.1e} of the gradient"
+
+
+def _srl_loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+    import torch
+
+    loss = tubeskel.srl_loss(case.logits, case.target, tube=case.tube)
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+    return loss.item(), gradient
+
+
+OPERATIONS = (
+    Operation(
+        "skeletonize",
+        "thin",
+        "masks",
+        'skeletonize(mask, method="zhang")',
+        lambda mask: tubeskel.skeletonize(mask, method="zhang"),
+        _pixels_that_differ,
+    ),
+    Operation("thin", "thin", "masks", "thin(mask)", tubeskel.thin, _pixels_that_differ),
+    Operation(
+        "tubed_skeleton",
+        "tube",
+        "masks",
+        "tubed_skeleton(labels)",
+        tubeskel.tubed_skeleton,
+        _pixels_that_differ,
+        prepare=lambda mask: mask.astype(np.uint8),
+    ),
+    Operation(
+        "srl_loss",
+        "loss",
+        "losses",
+        "srl_loss(logits, target, tube=tube), forward and backward",
+        _srl_loss_and_gradient,
+        _loss_differs,
+    ),
+)

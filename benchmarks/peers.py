@@ -1,0 +1,148 @@
+"""Against whom: other implementations, each optional, each behind the same call as ours."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from benchmarks.cases import LossInput, Unavailable
+
+Function = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another implementation of an operation.
+
+    ``make`` gets the imported module and the number of threads and returns the function that is
+    timed. Where ``same_result`` holds, every result is compared with ours. ``target_mean`` and
+    ``target_least`` are how far ahead we mean to be: geometric mean over the listed cases, and on
+    every case.
+    """
+
+    name: str
+    operation: str
+    algorithm: str
+    module: str
+    distribution: str
+    make: Callable[[Any, int], Function]
+    same_result: bool = True
+    target_mean: float | None = None
+    target_least: float | None = None
+
+    def load(self, threads: int) -> Function:
+        """Import the peer; `Unavailable` if it is not installed."""
+        try:
+            module = importlib.import_module(self.module)
+        except ImportError:
+            raise Unavailable(f"{self.distribution} is not installed") from None
+        return self.make(module, threads)
+
+    @property
+    def version(self) -> str:
+        """Version of the installed distribution."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return "?"
+
+
+def _skimage_skeletonize(morphology: Any, threads: int) -> Function:
+    return lambda mask: morphology.skeletonize(mask, method="zhang")
+
+
+def _skimage_thin(morphology: Any, threads: int) -> Function:
+    return lambda mask: morphology.thin(mask)
+
+
+def _skimage_recipe(morphology: Any, threads: int) -> Function:
+    """Tube as in the Skeleton Recall reference, on booleans, which is kinder than its int16."""
+
+    def recipe(labels: Any) -> Any:
+        skeleton = morphology.skeletonize(labels > 0)
+        return morphology.dilation(morphology.dilation(skeleton)) * labels
+
+    return recipe
+
+
+def _diplib_skeleton(diplib: Any, threads: int) -> Function:
+    import numpy as np
+
+    def skeleton(mask: Any) -> Any:
+        binary = diplib.Image(mask)  # a boolean array becomes a binary image
+        return np.asarray(diplib.EuclideanSkeleton(binary, endPixelCondition="natural"))
+
+    diplib.SetNumberOfThreads(threads)
+    return skeleton
+
+
+def _eager_loss(torch: Any, threads: int) -> Function:
+    """Skeleton recall over the classes present, written down as in the paper's equation 1."""
+
+    def loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+        axes = (0, *range(2, case.logits.ndim))
+        probability = torch.softmax(case.logits, 1)
+        one_hot = torch.zeros_like(probability).scatter_(1, case.tube[:, None], 1)
+        recalled = (probability * one_hot).sum(axes)[1:]
+        total = one_hot.sum(axes)[1:]
+        present = total > 0
+        loss = -(recalled[present] / total[present]).mean()
+        (gradient,) = torch.autograd.grad(loss, case.logits)
+        return loss.item(), gradient
+
+    return loss_and_gradient
+
+
+SCIKIT_IMAGE = ("skimage.morphology", "scikit-image")
+DIPLIB = ("diplib", "diplib")
+
+PEERS = (
+    Peer(
+        "scikit-image",
+        "skeletonize",
+        "Zhang-Suen table",
+        *SCIKIT_IMAGE,
+        _skimage_skeletonize,
+        target_mean=40,
+        target_least=15,
+    ),
+    Peer(
+        "diplib",
+        "skeletonize",
+        "Euclidean skeleton",
+        *DIPLIB,
+        _diplib_skeleton,
+        same_result=False,
+        target_least=1,
+    ),
+    Peer(
+        "scikit-image",
+        "thin",
+        "Guo-Hall",
+        *SCIKIT_IMAGE,
+        _skimage_thin,
+        target_mean=200,
+        target_least=15,
+    ),
+    Peer(
+        "diplib",
+        "thin",
+        "Euclidean skeleton",
+        *DIPLIB,
+        _diplib_skeleton,
+        same_result=False,
+        target_least=1,
+    ),
+    Peer(
+        "scikit-image",
+        "tubed_skeleton",
+        "skeletonize, dilate twice, multiply",
+        *SCIKIT_IMAGE,
+        _skimage_recipe,
+        target_mean=30,
+    ),
+    Peer("torch", "srl_loss", "eager, autograd", "torch", "torch", _eager_loss, target_least=8),
+)

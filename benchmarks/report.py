@@ -1,0 +1,196 @@
+"""What a run found: plain records that go to JSON and come back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.memory import Memory
+from benchmarks.peers import PEERS
+from benchmarks.timing import Time
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PeerTime:
+    """One peer on one case; ``ratio`` is its median over ours."""
+
+    name: str
+    version: str
+    algorithm: str
+    same_result: bool
+    time: Time
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation on one case: ours, the copy of the input, the peers."""
+
+    operation: str
+    case: str
+    listed: bool
+    images: int
+    shape: list[int]
+    pixels: int
+    ours: Time
+    copy: Time
+    peers: list[PeerTime]
+
+    @property
+    def mpixel_per_s(self) -> float:
+        """Pixels (voxels) of all images over our median, in millions a second."""
+        return self.pixels / self.ours.median / 1e6
+
+    @property
+    def over_copy(self) -> float:
+        """Our median over that of copying the input once."""
+        return self.ours.median / self.copy.median
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How far one operation is ahead of one peer."""
+
+    operation: str
+    peer: str
+    same_result: bool
+    cases: int
+    geometric_mean: float
+    target_mean: float | None
+    least: float
+    least_case: str
+    target_least: float | None
+
+
+@dataclass
+class Report:
+    """Everything a run found."""
+
+    threads: int
+    quick: bool
+    environment: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+    memory: dict[str, Memory] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    def operations(self) -> list[str]:
+        """Return the names of the operations, in the order they ran."""
+        return list(dict.fromkeys(row.operation for row in self.rows))
+
+    def summaries(self) -> list[Summary]:
+        """Return one summary for each operation and peer, over listed cases if it has any."""
+        found = []
+        for operation in self.operations():
+            rows = [row for row in self.rows if row.operation == operation]
+            for name in dict.fromkeys(peer.name for row in rows for peer in row.peers):
+                found.append(_summarise(operation, name, rows))
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write JSON."""
+        content = {"schema": SCHEMA, **asdict(self)}
+        content["summary"] = [asdict(summary) for summary in self.summaries()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Read what `save` wrote; ValueError if it is something else."""
+        try:
+            content = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from None
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            raise ValueError(f"{path} has benchmark schema {schema!r}; this version reads {SCHEMA}")
+        return cls(
+            threads=content["threads"],
+            quick=content["quick"],
+            environment=content["environment"],
+            rows=[_row(row) for row in content["rows"]],
+            memory={name: Memory(**found) for name, found in content["memory"].items()},
+            skipped=content["skipped"],
+        )
+
+    @classmethod
+    def load_all(cls, paths: Iterable[Path]) -> Report:
+        """Read several files of one machine as one report; ValueError if they do not belong."""
+        first, *others = [cls.load(path) for path in paths]
+        for other in others:
+            for name in ("cpu", "cores"):
+                if other.environment[name] != first.environment[name]:
+                    raise ValueError(
+                        f"the files come from different machines: {name} is "
+                        f"{first.environment[name]!r} and {other.environment[name]!r}"
+                    )
+            if repeated := set(first.operations()) & set(other.operations()):
+                raise ValueError(f"more than one file holds {', '.join(sorted(repeated))}")
+            if other.threads != first.threads:
+                raise ValueError(f"threads differ: {first.threads} and {other.threads}")
+            first.quick |= other.quick
+            first.environment["packages"].update(other.environment["packages"])
+            first.rows += other.rows
+            first.memory.update(other.memory)
+            first.skipped += other.skipped
+        return first
+
+
+def environment() -> dict[str, Any]:
+    """Return what a reader needs to judge the numbers; nothing that names a person or a path."""
+    packages = {}
+    for name in ("tubeskel", "numpy", *sorted({peer.distribution for peer in PEERS})):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _row(content: dict[str, Any]) -> Row:
+    peers = [PeerTime(**{**peer, "time": Time(**peer["time"])}) for peer in content["peers"]]
+    times = {name: Time(**content[name]) for name in ("ours", "copy")}
+    return Row(**{**content, **times, "peers": peers})
+
+
+def _summarise(operation: str, name: str, rows: list[Row]) -> Summary:
+    listed = [row for row in rows if row.listed] or rows
+    found = [(peer, row.case) for row in listed for peer in row.peers if peer.name == name]
+    if not found:
+        found = [(peer, row.case) for row in rows for peer in row.peers if peer.name == name]
+    slowest, case = min(found, key=lambda pair: pair[0].ratio)
+    definition = next((p for p in PEERS if (p.operation, p.name) == (operation, name)), None)
+    return Summary(
+        operation=operation,
+        peer=name,
+        same_result=slowest.same_result,
+        cases=len(found),
+        geometric_mean=math.exp(sum(math.log(peer.ratio) for peer, _ in found) / len(found)),
+        target_mean=definition.target_mean if definition else None,
+        least=slowest.ratio,
+        least_case=case,
+        target_least=definition.target_least if definition else None,
+    )

@@ -1,0 +1,175 @@
+"""The run: every operation on every case, beside every peer and the copy of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.cases import SUITES, Case, Unavailable
+from benchmarks.memory import peak_memory
+from benchmarks.operations import OPERATIONS, Operation, copier, main_array, pixels, set_threads
+from benchmarks.peers import Peer
+from benchmarks.report import PeerTime, Report, Row, environment
+from benchmarks.timing import QUICK, THOROUGH, Effort, in_turn, settle_heap
+
+OURS, COPY = "tubeskel", "copy"
+
+
+class Mismatch(Exception):
+    """A timed result that should equal a peer's does not."""
+
+
+def run(
+    command: str,
+    *,
+    quick: bool = False,
+    cases: Sequence[str] = (),
+    peers: Sequence[str] | None = None,
+    threads: int = 1,
+    tell: Callable[[str], None] = lambda message: None,
+) -> Report:
+    """Time all operations of a subcommand.
+
+    Parameters
+    ----------
+    command : str
+        Subcommand: ``"thin"``, ``"tube"`` or ``"loss"``.
+    quick : bool
+        Few repeats, one input a case and, unless they are named, only the light cases.
+    cases, peers : sequence of str, optional
+        Names to restrict the run to; no ``peers`` at all if that is empty.
+    threads : int
+        For our side and for those peers that can use several.
+    tell : callable, optional
+        Gets a line about what is being done.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        An unknown command, case or peer, or fewer than 1 threads.
+    Mismatch
+        A result of ours differs from that of a peer with the same result by definition.
+    """
+    operations = [operation for operation in OPERATIONS if operation.command == command]
+    _check_names("command", [command], [operation.command for operation in OPERATIONS])
+    known = [case.name for case in SUITES[operations[0].suite]]
+    _check_names("case", cases, known)
+    _check_names("peer", peers or (), [p.name for operation in operations for p in operation.peers])
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+
+    settle_heap()
+    report = Report(threads, quick, environment())
+    for operation in operations:
+        set_threads(threads, operation)
+        sides, missing = _load_peers(operation, peers, threads)
+        report.skipped += missing
+        largest, largest_size = None, 0
+        for case in _chosen(SUITES[operation.suite], cases, quick):
+            try:
+                inputs = [operation.prepare(item) for item in case.load()[: 1 if quick else None]]
+            except Unavailable as reason:
+                report.skipped.append(f"{case.name}: {reason}")
+                continue
+            tell(f"{operation.name}: {case.name}")
+            report.rows.append(_time(operation, case, inputs, sides, QUICK if quick else THOROUGH))
+            size = max(main_array(item).nbytes for item in inputs)
+            if size > largest_size:
+                largest, largest_size = case.name, size
+        if largest is not None:
+            tell(f"{operation.name}: memory of {largest}")
+            memory = peak_memory(operation, largest, threads)
+            if memory is not None:
+                report.memory[operation.name] = memory
+    report.skipped = list(dict.fromkeys(report.skipped))
+    return report
+
+
+def compare(operation: Operation, peer: Peer, case: Case, ours: Any, theirs: Any) -> None:
+    """Raise `Mismatch` if results that are equal by definition differ; each is a list."""
+    for index, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+        if difference := operation.difference(mine, other):
+            raise Mismatch(
+                f"{operation.name} on {case.name}, image {index}: {difference} "
+                f"between tubeskel and {peer.name} {peer.version}"
+            )
+
+
+def _time(
+    operation: Operation,
+    case: Case,
+    inputs: list[Any],
+    peers: dict[Peer, Callable[[Any], Any]],
+    effort: Effort,
+) -> Row:
+    copies = [copier(item) for item in inputs]
+    same = {peer.name: peer for peer in peers if peer.same_result}
+    latest: dict[str, Any] = {}
+
+    def check(side: str, result: Any) -> None:
+        """Compare each result of ours with the peers', and each of theirs with ours."""
+        if side == OURS or side in same:
+            latest[side] = result
+        for name in same if side == OURS else {side} & set(same):
+            if name in latest and OURS in latest:
+                compare(operation, same[name], case, latest[OURS], latest[name])
+
+    def over_inputs(function: Callable[[Any], Any]) -> Callable[[], list[Any]]:
+        return lambda: [function(item) for item in inputs]
+
+    sides: dict[str, Callable[[], Any]] = {OURS: over_inputs(operation.ours)}
+    sides |= {peer.name: over_inputs(function) for peer, function in peers.items()}
+    times = in_turn(sides, effort, check)
+    copy = in_turn({COPY: lambda: [copy() for copy in copies]}, effort)[COPY]
+    return Row(
+        operation=operation.name,
+        case=case.name,
+        listed=case.listed,
+        images=len(inputs),
+        shape=list(main_array(inputs[0]).shape),
+        pixels=sum(pixels(item) for item in inputs),
+        ours=times[OURS],
+        copy=copy,
+        peers=[
+            PeerTime(
+                peer.name,
+                peer.version,
+                peer.algorithm,
+                peer.same_result,
+                times[peer.name],
+                times[peer.name].median / times[OURS].median,
+            )
+            for peer in peers
+        ],
+    )
+
+
+def _load_peers(
+    operation: Operation, names: Sequence[str] | None, threads: int
+) -> tuple[dict[Peer, Callable[[Any], Any]], list[str]]:
+    found, missing = {}, []
+    for peer in operation.peers:
+        if names is not None and peer.name not in names:
+            continue
+        try:
+            found[peer] = peer.load(threads)
+        except Unavailable as reason:
+            missing.append(f"{peer.name}: {reason}")
+    return found, missing
+
+
+def _chosen(suite: Sequence[Case], names: Sequence[str], quick: bool) -> list[Case]:
+    if names:
+        return [case for case in suite if case.name in names]
+    return [case for case in suite if case.quick or not quick]
+
+
+def _check_names(kind: str, names: Sequence[str], allowed: Sequence[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            choices = ", ".join(dict.fromkeys(allowed))
+            raise ValueError(f"unknown {kind} {name!r}; choose from {choices}")

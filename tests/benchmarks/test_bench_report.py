@@ -1,0 +1,98 @@
+"""Reports: their numbers, their way through JSON, their tables."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.memory import Memory
+from benchmarks.report import PeerTime, Report, Row, environment
+from benchmarks.tables import format_seconds, markdown
+from benchmarks.timing import Time
+
+
+def row(case, ours, theirs, *, listed=True, runs=7):
+    slow = Time(theirs, theirs, theirs, runs)
+    fast = Time(ours, ours * 0.9, ours * 1.1, 9)
+    copy = Time(1e-6, 1e-6, 1e-6, 9)
+    peer = PeerTime("scikit-image", "0.26.0", "Guo-Hall", True, slow, theirs / ours)
+    return Row("thin", case, listed, 2, [100, 50], 10_000, fast, copy, [peer])
+
+
+@pytest.fixture
+def report():
+    found = {"cpu": "a", "cores": 2, "system": "s", "python": "3", "packages": {"numpy": "2"}}
+    rows = [row("one", 1e-3, 0.1), row("two", 1e-3, 0.4), row("three", 1e-3, 1e-3, listed=False)]
+    return Report(1, False, found, rows, {"thin": Memory("one", 1000, 1000, 250)}, ["hrf: no data"])
+
+
+def test_summaries_are_over_the_listed_cases(report):
+    (summary,) = report.summaries()
+    assert summary.geometric_mean == pytest.approx(200)
+    assert (summary.least, summary.least_case) == (pytest.approx(100), "one")
+    assert summary.cases == 2
+    assert (summary.target_mean, summary.target_least) == (200, 15)
+    report.rows = report.rows[2:]
+    (summary,) = report.summaries()
+    assert (summary.least, summary.least_case) == (pytest.approx(1), "three")
+
+
+def test_derived_numbers(report):
+    assert report.rows[0].mpixel_per_s == pytest.approx(10)
+    assert report.rows[0].over_copy == pytest.approx(1000)
+
+
+def test_a_report_survives_json(report, tmp_path):
+    report.save(tmp_path / "new" / "folder.json")
+    assert Report.load(tmp_path / "new" / "folder.json") == report
+
+
+def test_files_of_one_machine_are_joined(report, tmp_path):
+    other = Report(**{**vars(report), "rows": [replace(report.rows[0], operation="skeletonize")]})
+    other.memory = {}
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for part, path in zip((report, other), paths, strict=True):
+        part.save(path)
+    joined = Report.load_all(paths)
+    assert joined.operations() == ["thin", "skeletonize"]
+    with pytest.raises(ValueError, match="more than one file holds thin"):
+        Report.load_all([paths[0], paths[0]])
+    other.environment = {**report.environment, "cpu": "b"}
+    other.save(paths[1])
+    with pytest.raises(ValueError, match="different machines: cpu is 'a' and 'b'"):
+        Report.load_all(paths)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 0}', '{"rows": []}'])
+def test_other_files_are_refused(text, tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"file\.json (is not JSON|has benchmark schema)"):
+        Report.load(path)
+
+
+def test_markdown_is_a_table_with_its_summary(report):
+    report.rows[1] = row("two", 1e-3, 200.0, runs=1)
+    lines = markdown(report).splitlines()
+    assert lines[0] == "**`thin(mask)`**"
+    assert lines[2] == (
+        "| case | input | tubeskel | Mpixel/s | copy | over copy | scikit-image | ratio |"
+    )
+    assert lines[4] == ("| one | 2 of 100 x 50 | 1.00 ms | 10.0 | 1.00 µs | 1000 | 100 ms | 100x |")
+    assert "| 200 s (1 run) |" in lines[5]
+    text = "\n".join(lines)
+    assert "scikit-image 0.26.0 (Guo-Hall; same result, checked): geometric mean 4472x" in text
+    assert "(target 200), least 100x on one (target 15), over 2 cases" in text
+    assert "25% of the input's 0.0 MiB" in text
+    assert lines[-1] == "Medians, one thread each; a, 2 cores; Python 3, numpy 2."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(170.2, "170 s"), (0.0123, "12.3 ms"), (4.5e-5, "45.0 µs"), (2e-9, "2.00 ns")],
+)
+def test_times_have_three_figures_and_a_unit(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+def test_the_environment_names_the_oracle():
+    assert environment()["packages"]["scikit-image"].startswith("0.26")

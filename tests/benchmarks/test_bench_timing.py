@@ -1,0 +1,105 @@
+"""Timing against a clock of our own, memory against an allocation of known size, and the cases."""
+
+import numpy as np
+import pytest
+
+from benchmarks import memory, timing
+from benchmarks.cases import SUITES
+from benchmarks.operations import OPERATIONS, Operation
+from benchmarks.timing import Effort, Time, in_turn
+from benchmarks.trees import tubes_3d, vessel_tree
+
+EFFORT = Effort(runs=7, seconds=1.0, slow_runs=3, slow_seconds=10.0, once=20.0)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only moves when a side runs; ``clock.side(seconds)`` makes one."""
+
+    class Clock:
+        now = 0.0
+        log: list[str]
+
+        def side(self, name, seconds):
+            def call():
+                self.now += seconds
+                self.log.append(name)
+                return name
+
+            return call
+
+    clock = Clock()
+    clock.log = []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_sides_run_in_turn_until_each_has_enough(clock):
+    sides = {"ours": clock.side("ours", 0.5), "peer": clock.side("peer", 0.1)}
+    times = in_turn(sides, EFFORT)
+    # one warm-up each, then rounds; the peer needs 1 s
+    assert clock.log[:4] == ["ours", "peer", "ours", "peer"]
+    assert times["peer"].runs in (10, 11)
+    assert times["ours"].runs == times["peer"].runs
+    assert times["ours"].median == pytest.approx(0.5)
+
+
+def test_a_fast_side_runs_several_times_in_its_turn(clock):
+    times = in_turn({"ours": clock.side("ours", 0.001), "peer": clock.side("peer", 1.0)}, EFFORT)
+    assert times["peer"].runs == 7
+    assert clock.log[2:23] == ["ours"] * 10 + ["peer"] + ["ours"] * 10
+    assert times["ours"].runs in (1000, 1010)  # it went on until it had 1 s too
+
+
+def test_slow_sides_run_less(clock):
+    sides = {name: clock.side(name, t) for name, t in (("ours", 1), ("slow", 5), ("once", 30))}
+    times = in_turn(sides, EFFORT)
+    assert times["slow"].runs == 3
+    assert times["once"].runs == 1
+    assert clock.log.count("once") == 1
+
+
+def test_every_result_is_checked(clock):
+    seen = []
+    sides = {"ours": clock.side("ours", 1.0), "peer": clock.side("peer", 1.0)}
+    times = in_turn(sides, EFFORT, lambda side, result: seen.append((side, result)))
+    assert [side for side, _ in seen] == clock.log
+    assert len(seen) == times["ours"].runs + times["peer"].runs + 2
+    assert set(seen) == {("ours", "ours"), ("peer", "peer")}
+
+
+def test_a_time_is_median_and_quartiles():
+    assert Time.of([4.0, 1.0, 3.0, 2.0, 5.0]) == Time(3.0, 2.0, 4.0, 5)
+
+
+@pytest.mark.skipif(not memory.CLEAR.exists(), reason="needs Linux's /proc")
+def test_peak_memory_counts_what_is_taken_and_freed():
+    taken = 64 * 2**20
+    greedy = Operation(
+        *("greedy", "thin", "masks", ""),
+        lambda mask: np.ones(taken, np.uint8).any() & mask,
+        lambda ours, theirs: None,
+    )
+    found = memory._measure(greedy, "random-0.5")
+    assert found["input_bytes"] == found["result_bytes"] == 512 * 512
+    assert 0.95 * taken < found["extra_bytes"] < 1.1 * taken
+
+
+def test_names_are_unique_and_every_operation_has_an_oracle():
+    for suite in SUITES.values():
+        names = [case.name for case in suite]
+        assert len(names) == len(set(names))
+    for operation in OPERATIONS:
+        assert any(peer.same_result for peer in operation.peers)
+        assert operation.suite in SUITES
+
+
+def test_generated_cases_repeat_themselves():
+    mask = vessel_tree(128, seed=3)
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, vessel_tree(128, seed=3))
+    assert (mask != vessel_tree(128, seed=4)).any()
+    thick, thin = (tubes_3d((20, 20, 20), 4, radius=r) for r in (3, 1))
+    assert set(np.unique(thick)) == {0, 1, 2, 3}
+    assert 0 < (thin > 0).sum() < (thick > 0).sum()
+    assert not ((thin > 0) & (thick == 0)).any()
