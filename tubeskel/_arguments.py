@@ -21,9 +21,11 @@ def as_integer(name: str, value: Any, *, minimum: int | None = None) -> int:
 
 
 def as_label(name: str, value: Any) -> int | None:
-    """Return an optional label; None also for one that no signed 64-bit integer holds."""
+    """Return an optional label; ValueError for one that no signed 64-bit integer holds."""
     label = None if value is None else as_integer(name, value)
-    return label if label is not None and -(2**63) <= label < 2**63 else None
+    if label is not None and not -(2**63) <= label < 2**63:
+        raise ValueError(f"{name} must lie between -2**63 and 2**63 - 1, got {label}")
+    return label
 
 
 def as_choice(name: str, value: Any, allowed: Sequence[str]) -> str:

@@ -29,6 +29,11 @@ def prepare(name: str, image: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).reshape(array.shape)
 
 
+def is_float(array: np.ndarray) -> bool:
+    """Return whether `array` holds floats."""
+    return array.dtype.kind == "f"
+
+
 def _images(array: np.ndarray) -> np.ndarray:
     """View a batch of images as (images, rows, columns)."""
     return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])

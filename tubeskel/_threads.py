@@ -38,7 +38,7 @@ def set_num_threads(n: int | None) -> None:
     >>> tubeskel.set_num_threads(None)
     """
     global _limit
-    _limit = None if n is None else as_integer("n", n, minimum=1)
+    _limit = None if n is None else min(as_integer("n", n, minimum=1), 2**31 - 1)
     if "tubeskel._torch_ops" in sys.modules:
         sys.modules["tubeskel._torch_ops"].apply_thread_limit()
 

@@ -47,6 +47,11 @@ def prepare(name: str, image: Tensor) -> Tensor:
     return image.detach().contiguous()
 
 
+def is_float(tensor: Tensor) -> bool:
+    """Return whether `tensor` holds floats."""
+    return tensor.dtype in FLOAT_DTYPES
+
+
 def require_dense_on_cpu(name: str, tensor: Tensor) -> None:
     """Raise TypeError for a sparse tensor, ValueError for a device that has no kernels."""
     if tensor.layout != torch.strided:

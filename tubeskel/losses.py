@@ -74,10 +74,10 @@ def srl_loss(
     Raises
     ------
     TypeError
-        If an argument is of a wrong type or dtype, a target of floats included.
+        If an argument is of a wrong type, or the logits of a wrong dtype.
     ValueError
-        For shapes that do not match, values out of range in `target` or `tube`, or options that do
-        not exist.
+        For shapes that do not match, a `target` or `tube` of floats or with values out of range, or
+        options that do not exist.
 
     Notes
     -----

@@ -88,8 +88,8 @@ def skeletonize(image: Any, *, method: str | None = None, spatial_dims: int | No
     >>> bar[1:4, 1:8] = True
     >>> tubeskel.skeletonize(bar).astype(int)
     array([[0, 0, 0, 0, 0, 0, 0, 0, 0],
-           [0, 0, 0, 0, 0, 0, 0, 0, 0],
-           [0, 0, 1, 1, 1, 1, 1, 0, 0],
+           [0, 0, 0, 0, 0, 0, 1, 0, 0],
+           [0, 1, 1, 1, 1, 1, 0, 0, 0],
            [0, 0, 0, 0, 0, 0, 0, 0, 0],
            [0, 0, 0, 0, 0, 0, 0, 0, 0]])
     """
@@ -148,7 +148,8 @@ def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | N
         raise ValueError(f"image must be 2D, got {image.ndim}D; for a batch say spatial_dims=2")
     iterations = door.UNTIL_STABLE
     if max_num_iter is not None and max_num_iter != np.inf:
-        iterations = as_integer("max_num_iter", max_num_iter, minimum=0) or iterations
+        wanted = as_integer("max_num_iter", max_num_iter, minimum=0)
+        iterations = min(wanted or iterations, iterations)
     return door.thin(image, "guo_hall", iterations)
 
 
@@ -279,7 +280,7 @@ def tubed_skeleton(
     >>> labels = np.zeros((7, 9), dtype=np.uint8)
     >>> labels[:, 1:4], labels[:, 4:8] = 1, 2
     >>> tubeskel.tubed_skeleton(labels, radius=1)[3]
-    array([0, 0, 0, 1, 2, 2, 0, 0, 0], dtype=uint8)
+    array([0, 0, 1, 1, 2, 2, 0, 0, 0], dtype=uint8)
     """
     tube, _ = _tube(
         labels, radius, method, per_class, ignore_index, keep_components, spatial_dims, 0, "labels"
@@ -360,6 +361,8 @@ def _tube(
     door = _door_of(labels)
     labels = door.prepare(name, labels)
     axes = spatial_axes(name, labels.ndim, spatial_dims)
+    if num_classes and door.is_float(labels):
+        raise TypeError(f"{name} must hold integers or bools, got {labels.dtype}")
     rules = _thinning_method(method, axes)
     radius = _reach(labels, as_integer("radius", radius, minimum=0))
     as_flag("keep_components", keep_components)

@@ -26,8 +26,10 @@ constexpr int64_t kUnitBlocks = 64;
 
 class Activity {
  public:
-  Activity(int64_t strips, int64_t blocks) : pitch_(blocks + 2), bytes_((strips + 2) * pitch_ + 8) {
-    std::memset(bytes_.get(), kBothPhases, size_t((strips + 2) * pitch_ + 8));
+  Activity(int64_t strips, int64_t blocks)
+      : pitch_(blocks + 2 + 7),  // read eight at a time, never into the next strip
+        bytes_((strips + 2) * pitch_) {
+    std::memset(bytes_.get(), kBothPhases, size_t((strips + 2) * pitch_));
   }
   // Entries -1 and `blocks` of strips -1 .. `strips` exist, are set at will and never looked at.
   uint8_t* strip(int64_t j) const { return bytes_.get() + (j + 1) * pitch_ + 1; }

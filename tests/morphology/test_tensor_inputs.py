@@ -1,0 +1,90 @@
+"""Tensors of every layout are taken, with or without gradient; other devices are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mask_shapes import make_labels
+
+import tubeskel
+
+LABELS = torch.from_numpy(make_labels((40, 150), 4, seed=2))
+FUNCTIONS = (tubeskel.skeletonize, tubeskel.thin, tubeskel.dilate, tubeskel.tubed_skeleton)
+function = pytest.mark.parametrize("function", FUNCTIONS)
+
+LAYOUTS = {
+    "transposed": lambda x: x.T.contiguous().T,
+    "every other column": lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    "offset into its storage": lambda x: torch.cat([x, x])[x.shape[0] :],
+    "parameter": lambda x: torch.nn.Parameter(x.float()),
+    "with gradient": lambda x: x.double().requires_grad_() * 1,
+    "negated lazily": lambda x: torch._neg_view(-x),
+    "lazily negated imaginary part": lambda x: torch.complex(x.float(), -x.float()).conj().imag,
+    "shared memory": lambda x: x.clone().share_memory_(),
+    "unaligned": lambda x: torch.cat([x.new_zeros(1), x.flatten()]).byte()[1:].view(x.shape),
+}
+
+
+@function
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_do_not_matter(function, layout):
+    tensor = layout(LABELS)
+    result = function(tensor)
+    assert type(result) is torch.Tensor
+    assert result.is_contiguous()
+    assert not result.requires_grad
+    assert result.dtype == (tensor.dtype if function is tubeskel.tubed_skeleton else torch.bool)
+    assert np.array_equal(result.numpy(), function(LABELS.numpy()))
+
+
+@function
+def test_expanded_and_channels_last_batches(function):
+    batch = LABELS.expand(2, 3, 40, 150)
+    expected = function(LABELS)
+    for tensor in (batch, batch.contiguous(memory_format=torch.channels_last)):
+        result = function(tensor, spatial_dims=2)
+        assert result.is_contiguous()
+        assert (result == expected).all()
+
+
+@function
+def test_inside_inference_mode_and_no_grad(function):
+    expected = function(LABELS)
+    with torch.inference_mode():
+        assert torch.equal(function(LABELS), expected)
+    with torch.no_grad():
+        assert torch.equal(function(LABELS.float().requires_grad_()).to(expected.dtype), expected)
+
+
+@function
+def test_subclasses_of_tensors_are_tensors(function):
+    class Mask(torch.Tensor):
+        pass
+
+    result = function(LABELS.as_subclass(Mask))
+    assert isinstance(result, torch.Tensor)
+    assert torch.equal(result.as_subclass(torch.Tensor), function(LABELS))
+
+
+@function
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_mkldnn"])
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_refuses_tensors_that_are_not_dense(function, layout):
+    name = "labels" if function is tubeskel.tubed_skeleton else "image"
+    with pytest.raises((TypeError, ValueError), match=name):
+        function(getattr(torch.eye(3), layout)())
+
+
+@function
+def test_refuses_other_devices(function):
+    name = "labels" if function is tubeskel.tubed_skeleton else "image"
+    with pytest.raises(ValueError, match=f"{name} must be on the CPU .*meta"):
+        function(torch.zeros(3, 3, device="meta"))
+
+
+@function
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.float8_e4m3fn])
+def test_refuses_dtypes_that_are_no_number_line(function, dtype):
+    with pytest.raises(TypeError, match=str(dtype)):
+        function(torch.zeros(3, 3).to(dtype))
