@@ -89,7 +89,8 @@ MASKS = (
 class LossInput:
     """What a loss sees in one training step.
 
-    ``logits`` (B, C, *S) float32 with requires_grad, ``target`` and ``tube`` (B, *S) int64.
+    ``logits`` (B, C, *S) float32 with requires_grad, ``target`` and ``tube`` (B, *S) int16, as
+    nnU-Net's data loader has them, or int64.
     """
 
     logits: Any
@@ -97,7 +98,7 @@ class LossInput:
     tube: Any
 
 
-def _loss_input(target: NDArray[np.int64], tube: NDArray[np.int64], classes: int) -> list[Any]:
+def _loss_input(target: NDArray[Any], tube: NDArray[Any], classes: int) -> list[Any]:
     try:
         import torch
     except ImportError:
@@ -107,16 +108,18 @@ def _loss_input(target: NDArray[np.int64], tube: NDArray[np.int64], classes: int
     return [LossInput(logits, torch.from_numpy(target), torch.from_numpy(tube))]
 
 
-def _loss_2d(batch: int, size: int) -> list[Any]:
+def _loss_2d(batch: int, size: int, dtype: type = np.int16) -> list[Any]:
     import tubeskel
 
-    target = np.stack([vessel_tree(size, seed=seed) for seed in range(batch)]).astype(np.int64)
+    target = np.stack([vessel_tree(size, seed=seed) for seed in range(batch)]).astype(dtype)
     return _loss_input(target, tubeskel.tubed_skeleton(target, spatial_dims=2), 2)
 
 
 def _loss_3d(batch: int, size: int, classes: int) -> list[Any]:
     target, tube = (
-        np.stack([tubes_3d((size,) * 3, classes, radius=r, seed=s) for s in range(batch)])
+        np.stack(
+            [tubes_3d((size,) * 3, classes, radius=r, seed=s) for s in range(batch)], dtype=np.int16
+        )
         for r in (4, 2)
     )
     return _loss_input(target, np.where(tube == target, tube, 0), classes)
@@ -125,6 +128,7 @@ def _loss_3d(batch: int, size: int, classes: int) -> list[Any]:
 LOSSES = (
     Case("12x2x512x512", partial(_loss_2d, 12, 512)),
     Case("2x14x96x96x96", partial(_loss_3d, 2, 96, 14)),
+    Case("12x2x512x512-int64", partial(_loss_2d, 12, 512, np.int64), listed=False, quick=False),
     Case("2x2x64x64", partial(_loss_2d, 2, 64), listed=False),
 )
 

@@ -79,21 +79,37 @@ def _diplib_skeleton(diplib: Any, threads: int) -> Function:
     return skeleton
 
 
-def _eager_loss(torch: Any, threads: int) -> Function:
-    """Skeleton recall over the classes present, written down as in the paper's equation 1."""
+def _eager_loss(one_hot_of: Callable[[Any, Any], Any]) -> Callable[[Any, int], Function]:
+    """Skeleton recall over the classes present, written down as in the paper's equation 1.
 
-    def loss_and_gradient(case: LossInput) -> tuple[float, Any]:
-        axes = (0, *range(2, case.logits.ndim))
-        probability = torch.softmax(case.logits, 1)
-        one_hot = torch.zeros_like(probability).scatter_(1, case.tube[:, None], 1)
-        recalled = (probability * one_hot).sum(axes)[1:]
-        total = one_hot.sum(axes)[1:]
-        present = total > 0
-        loss = -(recalled[present] / total[present]).mean()
-        (gradient,) = torch.autograd.grad(loss, case.logits)
-        return loss.item(), gradient
+    ``one_hot_of(probability, tube)`` makes the one-hot tube, of the shape of the probabilities.
+    """
 
-    return loss_and_gradient
+    def setup(torch: Any, threads: int) -> Function:
+        def loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+            axes = (0, *range(2, case.logits.ndim))
+            probability = torch.softmax(case.logits, 1)
+            one_hot = one_hot_of(probability, case.tube.long())
+            recalled = (probability * one_hot).sum(axes)[1:]
+            total = one_hot.sum(axes)[1:]
+            present = total > 0
+            loss = -(recalled[present] / total[present]).mean()
+            (gradient,) = torch.autograd.grad(loss, case.logits)
+            return loss.item(), gradient
+
+        return loss_and_gradient
+
+    return setup
+
+
+def _one_hot(probability: Any, tube: Any) -> Any:
+    from torch.nn.functional import one_hot
+
+    return one_hot(tube, probability.shape[1]).movedim(-1, 1).to(probability.dtype)
+
+
+def _scattered(probability: Any, tube: Any) -> Any:
+    return probability.new_zeros(probability.shape).scatter_(1, tube[:, None], 1)
 
 
 SCIKIT_IMAGE = ("skimage.morphology", "scikit-image")
@@ -144,5 +160,21 @@ PEERS = (
         _skimage_recipe,
         target_mean=30,
     ),
-    Peer("torch", "srl_loss", "eager, autograd", "torch", "torch", _eager_loss, target_least=8),
+    Peer(
+        "torch",
+        "srl_loss",
+        "eager: softmax, one_hot, sums",
+        "torch",
+        "torch",
+        _eager_loss(_one_hot),
+        target_least=8,
+    ),
+    Peer(
+        "torch-scatter",
+        "srl_loss",
+        "eager: ones scattered into zeros, as the reference implementation does",
+        "torch",
+        "torch",
+        _eager_loss(_scattered),
+    ),
 )

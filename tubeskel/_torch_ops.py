@@ -78,22 +78,28 @@ def tubed_skeleton(
     ignore_index: int | None,
     num_classes: int,
     name: str,
+    as_bytes: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
     tube, counts = _ops.tubed_skeleton(
-        labels, method, radius, per_class, ignore_index, num_classes, name
+        labels, method, radius, per_class, ignore_index, num_classes, as_bytes, name
     )
     if num_classes == 0:
         return tube, None
     return tube, counts.reshape(*labels.shape[:-2], num_classes)
 
 
+def srl_classes(
+    tube: Tensor, target: Tensor, ignore_index: int | None, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """Return the classes of a (maps, pixels) tube as the loss wants them, and their counts."""
+    return _ops.srl_classes(tube, target, ignore_index, num_classes)
+
+
 def srl_loss(
     logits: Tensor,
-    tube: Tensor,
-    counts: Tensor | None,
-    target: Tensor | None,
-    ignore_index: int | None,
+    classes: Tensor,
+    counts: Tensor,
     softmax: bool,
     all_classes: bool,
     batch: bool,
@@ -102,7 +108,7 @@ def srl_loss(
     """Skeleton recall loss of (samples, channels, pixels) logits; see `tubeskel.srl_loss`."""
     with_grad = logits.requires_grad and torch.is_grad_enabled()
     loss, _, _ = _ops.srl_loss(
-        logits, tube, counts, target, ignore_index, softmax, all_classes, batch, smooth, with_grad
+        logits, classes, counts, softmax, all_classes, batch, smooth, with_grad
     )
     return loss
 
@@ -130,20 +136,30 @@ def _(
     per_class: bool,
     ignore_index: int | None,
     num_classes: int,
+    as_bytes: bool,
     name: str,
 ) -> tuple[Tensor, Tensor]:
     images = math.prod(labels.shape[:-2])
-    return torch.empty_like(labels), labels.new_empty((images, num_classes), dtype=torch.int64)
+    tube = torch.empty_like(labels, dtype=torch.uint8 if as_bytes else labels.dtype)
+    return tube, labels.new_empty((images, num_classes), dtype=torch.int64)
+
+
+@torch.library.register_fake("tubeskel::srl_classes")
+def _(
+    tube: Tensor, target: Tensor, ignore_index: int | None, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    classes = torch.empty_like(tube, dtype=torch.uint8 if num_classes <= 256 else torch.int32)
+    return classes, tube.new_empty((tube.shape[0], num_classes), dtype=torch.int64)
 
 
 @torch.library.register_fake("tubeskel::srl_loss")
-def _(logits: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
-    softmax, with_grad = options[4], options[8]
-    samples, channels = logits.shape[:2]
+def _(
+    logits: Tensor, classes: Tensor, counts: Tensor, *options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     real = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    with_grad = options[-1]
     grad = torch.empty_like(logits) if with_grad else logits.new_empty(0)
-    weights = (samples, channels) if softmax else (samples * channels, 2)
-    return logits.new_empty((), dtype=real), grad, logits.new_empty(weights, dtype=torch.float64)
+    return logits.new_empty((), dtype=real), grad, torch.empty_like(counts, dtype=torch.float64)
 
 
 @torch.library.register_fake("tubeskel::srl_gradient")
@@ -152,17 +168,17 @@ def _(grad_loss: Tensor, logits: Tensor, *options: Any) -> Tensor:
 
 
 def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    logits, tube, _, target, ignore_index, softmax, *_, with_grad = inputs
+    logits, classes, _, softmax, *_, with_grad = inputs
     _, grad, weights = output
     ctx.mark_non_differentiable(grad, weights)
     ctx.set_materialize_grads(False)  # else zeros for all outputs, one as large as the logits
-    ctx.save_for_backward(logits, tube, target, weights)
-    ctx.options = ignore_index, softmax
+    ctx.save_for_backward(logits, classes, weights)
+    ctx.softmax = softmax
     ctx.made = [grad] if with_grad else []
 
 
 def _pass_gradient_on(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple[Any, ...]:
-    none = (None,) * 9
+    none = (None,) * 7
     if grad_loss is None:
         return None, *none
     if torch.is_grad_enabled():
@@ -172,8 +188,7 @@ def _pass_gradient_on(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple
     if made is not None and type(grad_loss) is Tensor and grad_loss.item() == 1:
         return made, *none
     del made
-    logits, tube, target, weights = ctx.saved_tensors
-    grad = _ops.srl_gradient(grad_loss.double(), logits, tube, target, weights, *ctx.options)
+    grad = _ops.srl_gradient(grad_loss.double(), *ctx.saved_tensors, ctx.softmax)
     return grad, *none
 
 

@@ -88,7 +88,7 @@ def srl_loss(
     The gradient of the loss itself is made in the forward pass and given away in the backward pass.
     Where that finds the loss scaled, by a weight or a loss scale, or is run once more, it makes the
     gradient anew, scaled before it is rounded: float16 could not hold it otherwise. Either way only
-    one tensor of the size of the logits is allocated.
+    one tensor of the size of the logits is allocated, beside a byte for each pixel.
 
     References
     ----------
@@ -116,29 +116,39 @@ def srl_loss(
     softmax = activation == "softmax"
     target = _as_labels("target", target, logits, softmax)
     samples, channels, *spatial = logits.shape
-    counts = None
-    checked = None
+    pixels = math.prod(spatial)
+    num_classes = channels if softmax else 2
+    maps = samples if softmax else samples * channels
     if tube is None:
         if len(spatial) != 2:
             raise ValueError(
                 f"tube must be given for logits with {len(spatial)} spatial axes; "
                 "it is made here for 2"
             )
-        num_classes = channels if softmax else 2
         tube, counts = _tube(
-            target, radius, None, per_class, ignore_index, False, 2, num_classes, "target"
+            target,
+            radius,
+            None,
+            per_class,
+            ignore_index,
+            False,
+            2,
+            num_classes,
+            "target",
+            as_bytes=num_classes <= 256,
         )
+        labels = tube.reshape(maps, pixels)
     else:
         as_integer("radius", radius, minimum=0)
         as_flag("per_class", per_class)
         tube = _as_labels("tube", tube, logits, softmax)
-        checked = target.flatten()
+        labels, counts = _torch_ops.srl_classes(
+            tube.reshape(maps, pixels), target.reshape(maps, pixels), ignore_index, num_classes
+        )
     return _torch_ops.srl_loss(
-        logits.contiguous().reshape(samples, channels, math.prod(spatial)),
-        tube.flatten(),
-        counts,
-        checked,
-        ignore_index,
+        logits.contiguous().reshape(samples, channels, pixels),
+        labels,
+        counts.reshape(maps, num_classes),
         softmax,
         classes == "all",
         batch,

@@ -356,6 +356,7 @@ def _tube(
     spatial_dims: int | None,
     num_classes: int,
     name: str,
+    **options: bool,
 ) -> tuple[Any, Any]:
     """Check the arguments and make the tube; `name` is what errors call the labels."""
     door = _door_of(labels)
@@ -368,5 +369,12 @@ def _tube(
     as_flag("keep_components", keep_components)
     ignore_index = as_label("ignore_index", ignore_index)
     return door.tubed_skeleton(
-        labels, rules, radius, as_flag("per_class", per_class), ignore_index, num_classes, name
+        labels,
+        rules,
+        radius,
+        as_flag("per_class", per_class),
+        ignore_index,
+        num_classes,
+        name,
+        **options,
     )

@@ -57,7 +57,7 @@ std::pair<py::array, py::object> tube_array(const py::array& labels, Method meth
   void* const to = out.mutable_data();
   const Batch batch = batch_of(labels);
   const TubeOptions options{method,      radius, per_class, ignore_index ? &*ignore_index : nullptr,
-                            num_classes, name};
+                            num_classes, false,  name};
   py::object counts = py::none();
   int64_t* count_data = nullptr;
   if (num_classes > 0) {

@@ -124,13 +124,15 @@ Tensor dilate_cpu(const Tensor& image, const std::string& footprint, int64_t rad
 std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, const std::string& method,
                                               int64_t radius, bool per_class,
                                               std::optional<int64_t> ignore_index,
-                                              int64_t num_classes, const std::string& name) {
-  Tensor out = torch::stable::empty_like(labels);
+                                              int64_t num_classes, bool as_bytes,
+                                              const std::string& name) {
+  Tensor out = as_bytes ? torch::stable::new_empty(labels, labels.sizes(), ScalarType::Byte)
+                        : torch::stable::empty_like(labels);
   const Batch batch = batch_of(labels);
   Tensor counts = torch::stable::new_zeros(labels, {batch.images, num_classes}, ScalarType::Long);
-  const TubeOptions options{method_of(method), radius,
-                            per_class,         ignore_index ? &*ignore_index : nullptr,
-                            num_classes,       name};
+  const TubeOptions options{
+      method_of(method), radius,   per_class, ignore_index ? &*ignore_index : nullptr,
+      num_classes,       as_bytes, name};
   int64_t* const count_data =
       num_classes ? static_cast<int64_t*>(counts.mutable_data_ptr()) : nullptr;
   tube_images(batch, options, out.mutable_data_ptr(), count_data, threads());
@@ -156,46 +158,42 @@ Labels labels_of(const Tensor& labels) {
   return {labels.const_data_ptr(), element_type(labels)};
 }
 
-// logits: [samples, channels, pixels]; tube, target: [maps, pixels], the maps being the samples for
-// a softmax, the channels of the samples for a sigmoid.
-SrlProblem srl_problem(const Tensor& logits, const Tensor& tube,
-                       const std::optional<Tensor>& target, std::optional<int64_t> ignore_index,
-                       bool softmax) {
-  SrlProblem problem{};
-  problem.logits = logits.const_data_ptr();
-  problem.logit_type = logit_type(logits);
-  problem.samples = logits.size(0);
-  problem.channels = logits.size(1);
-  problem.pixels = logits.size(2);
-  problem.softmax = softmax;
-  problem.tube = labels_of(tube);
-  if (target) problem.target = labels_of(*target);
-  problem.ignore_index = ignore_index;
-  return problem;
+// tube, target: [maps, pixels] of integers. Returns the classes of the tube, [maps, pixels] of
+// uint8 or, for many classes, int32, and how many pixels each has, [maps, num_classes].
+std::tuple<Tensor, Tensor> srl_classes_cpu(const Tensor& tube, const Tensor& target,
+                                           std::optional<int64_t> ignore_index,
+                                           int64_t num_classes) {
+  const TubeLabels labels{labels_of(tube), labels_of(target), tube.size(0),
+                          tube.size(1),    num_classes,       ignore_index};
+  Tensor classes = torch::stable::new_empty(
+      tube, tube.sizes(), wide_classes(num_classes) ? ScalarType::Int : ScalarType::Byte);
+  Tensor counts = torch::stable::new_empty(tube, std::vector<int64_t>{labels.maps, num_classes},
+                                           ScalarType::Long);
+  read_tube(labels, classes.mutable_data_ptr(), static_cast<int64_t*>(counts.mutable_data_ptr()),
+            threads());
+  return {classes, counts};
 }
 
-// counts: [maps, classes] pixels of the tube, or none to count here.
-// Returns the loss, its gradient (empty unless asked for) and the weights, [maps, classes].
-std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tensor& tube,
-                                                const std::optional<Tensor>& counts,
-                                                const std::optional<Tensor>& target,
-                                                std::optional<int64_t> ignore_index, bool softmax,
+// logits: [samples, channels, pixels]; classes: [maps, pixels] as above, the maps being the samples
+// for a softmax, the channels of the samples for a sigmoid.
+SrlProblem srl_problem(const Tensor& logits, const Tensor& classes, bool softmax) {
+  return {logits.const_data_ptr(), logit_type(logits), logits.size(0),
+          logits.size(1),          logits.size(2),     softmax,
+          classes.const_data_ptr()};
+}
+
+// counts: [maps, num_classes].
+// Returns the loss, its gradient (empty unless asked for) and the weights, of the shape of counts.
+std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tensor& classes,
+                                                const Tensor& counts, bool softmax,
                                                 bool all_classes, bool batch, double smooth,
                                                 bool with_grad) {
-  const SrlProblem problem = srl_problem(logits, tube, target, ignore_index, softmax);
-  std::vector<int64_t> counted;
-  if (!counts) {
-    counted.resize(size_t(problem.maps() * problem.classes()));
-    count_tube(problem, counted.data(), threads());
-  }
-  const int64_t* const count_data =
-      counts ? static_cast<const int64_t*>(counts->const_data_ptr()) : counted.data();
-  Tensor weights = torch::stable::new_zeros(
-      logits, std::vector<int64_t>{problem.maps(), problem.classes()}, ScalarType::Double);
+  const SrlProblem problem = srl_problem(logits, classes, softmax);
+  Tensor weights = torch::stable::new_zeros(counts, counts.sizes(), ScalarType::Double);
   double* const weight_data = static_cast<double*>(weights.mutable_data_ptr());
   const double smoothing =
-      srl_weights(problem, count_data, {batch, all_classes, smooth}, weight_data);
-
+      srl_weights(problem, static_cast<const int64_t*>(counts.const_data_ptr()),
+                  {batch, all_classes, smooth}, weight_data);
   Tensor grad = with_grad ? torch::stable::empty_like(logits)
                           : torch::stable::new_empty(logits, std::vector<int64_t>{0});
   const double loss = smoothing + srl_sum(problem, weight_data,
@@ -211,13 +209,12 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
 }
 
 // The gradient alone, scaled before it is rounded. grad_loss: [] of float64; the rest as above.
-Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Tensor& tube,
-                        const std::optional<Tensor>& target, const Tensor& weights,
-                        std::optional<int64_t> ignore_index, bool softmax) {
-  const SrlProblem problem = srl_problem(logits, tube, target, ignore_index, softmax);
+Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Tensor& classes,
+                        const Tensor& weights, bool softmax) {
+  const SrlProblem problem = srl_problem(logits, classes, softmax);
   const double scale = *static_cast<const double*>(grad_loss.const_data_ptr());
   const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
-  std::vector<double> scaled(weight_data, weight_data + problem.maps() * problem.classes());
+  std::vector<double> scaled(weight_data, weight_data + weights.numel());
   for (double& weight : scaled) weight *= scale;
   Tensor grad = torch::stable::empty_like(logits);
   srl_sum(problem, scaled.data(), grad.mutable_data_ptr(), threads());
@@ -234,14 +231,16 @@ STABLE_TORCH_LIBRARY(tubeskel, m) {
   m.def("dilate(Tensor image, str footprint, int radius) -> Tensor");
   m.def(
       "tubed_skeleton(Tensor labels, str method, int radius, bool per_class, int? ignore_index, "
-      "int num_classes, str name) -> (Tensor, Tensor)");
+      "int num_classes, bool as_bytes, str name) -> (Tensor, Tensor)");
   m.def(
-      "srl_loss(Tensor logits, Tensor tube, Tensor? counts, Tensor? target, int? ignore_index, "
-      "bool softmax, bool all_classes, bool batch, float smooth, bool with_grad) "
-      "-> (Tensor, Tensor, Tensor)");
+      "srl_classes(Tensor tube, Tensor target, int? ignore_index, int num_classes) "
+      "-> (Tensor, Tensor)");
   m.def(
-      "srl_gradient(Tensor grad_loss, Tensor logits, Tensor tube, Tensor? target, Tensor weights, "
-      "int? ignore_index, bool softmax) -> Tensor");
+      "srl_loss(Tensor logits, Tensor classes, Tensor counts, bool softmax, bool all_classes, "
+      "bool batch, float smooth, bool with_grad) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "srl_gradient(Tensor grad_loss, Tensor logits, Tensor classes, Tensor weights, bool softmax) "
+      "-> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(tubeskel, CompositeExplicitAutograd, m) {
@@ -254,6 +253,7 @@ STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
   m.impl("thin", TORCH_BOX(&thin_cpu));
   m.impl("dilate", TORCH_BOX(&dilate_cpu));
   m.impl("tubed_skeleton", TORCH_BOX(&tubed_skeleton_cpu));
+  m.impl("srl_classes", TORCH_BOX(&srl_classes_cpu));
   m.impl("srl_loss", TORCH_BOX(&srl_loss_cpu));
   m.impl("srl_gradient", TORCH_BOX(&srl_gradient_cpu));
 }

@@ -52,4 +52,11 @@ TUBESKEL_INLINE double exponential(double x) {
   return std::exp(x);
 }
 
+TUBESKEL_INLINE float absolute(float x) {
+  return fabsf(x);
+}
+TUBESKEL_INLINE double absolute(double x) {
+  return fabs(x);
+}
+
 }  // namespace tubeskel::core

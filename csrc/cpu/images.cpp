@@ -100,11 +100,12 @@ void unpack_band(const BitImage& bits, int64_t block, int64_t rows, uint8_t* out
 
 // Labels of `view` where the bits are set, the first row being that of `block`.
 void select_band(const BitImage& bits, int64_t block, const View& view,
-                 const Foreground& foreground, char* out, int64_t* counts) {
+                 const Foreground& foreground, bool as_bytes, char* out, int64_t* counts) {
+  const int64_t size = as_bytes ? 1 : view.type.size;
   for (int64_t row = 0; row < view.rows; row += kBlockRows, ++block) {
     const View some = view.band(row, std::min(kBlockRows, view.rows - row));
     kernels().select(bits.strip(0) + block * kBlockRows, bits.pitch, some.pixels(), foreground,
-                     out + row * view.columns * view.type.size, counts);
+                     as_bytes, out + row * view.columns * size, counts);
   }
 }
 
@@ -202,7 +203,7 @@ void tube_images(const Batch& labels, const TubeOptions& options, void* out, int
       labels_of_classes(labels.type, options.num_classes, options.ignore_index);
   for_each_image(labels, argument_of(options), threads, [&](int64_t i, int inner) {
     const View view = image_of(labels, i);
-    const int64_t row_bytes = view.columns * view.type.size;
+    const int64_t row_bytes = view.columns * (options.as_bytes ? 1 : view.type.size);
     char* const to = static_cast<char*>(out) + i * view.rows * row_bytes;
     int64_t* const image_counts = counts ? counts + i * options.num_classes : nullptr;
     const BitImage bits = options.per_class
@@ -214,11 +215,11 @@ void tube_images(const Batch& labels, const TubeOptions& options, void* out, int
       const View rows = view.band(first, count);
       char* const to_rows = to + first * row_bytes;
       if (options.per_class) {
-        select_band(bits, first / kBlockRows, rows, foreground, to_rows, counted);
+        select_band(bits, first / kBlockRows, rows, foreground, options.as_bytes, to_rows, counted);
       } else {
         BitImage band(count, view.columns);
         dilate_band(bits, first, widths, band);
-        select_band(band, 0, rows, foreground, to_rows, counted);
+        select_band(band, 0, rows, foreground, options.as_bytes, to_rows, counted);
       }
       for (size_t k = 0; k < band_counts.size(); ++k)
         __atomic_fetch_add(image_counts + k, band_counts[k], __ATOMIC_RELAXED);

@@ -35,6 +35,7 @@ struct TubeOptions {
   bool per_class = false;
   const int64_t* ignore_index = nullptr;
   int64_t num_classes = 0;      // if positive, labels at or above it are invalid
+  bool as_bytes = false;        // write uint8 instead of the labels' type
   std::string name = "labels";  // what an error calls the labels
 };
 

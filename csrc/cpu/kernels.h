@@ -41,10 +41,10 @@ struct Kernels {
   bool (*pack)(const Pixels&, const Foreground&, Word* block, int64_t pitch);
   // One block of every strip into up to eight rows of bytes 0 and 1.
   void (*unpack)(const Word* block, int64_t pitch, int64_t rows, int64_t columns, uint8_t* out);
-  // Labels where the bit is set, zero elsewhere; adds the number of kept pixels of each class
-  // to counts[class] if counts is given.
+  // Labels where the bit is set, zero elsewhere, in their own type or as bytes; adds the number of
+  // kept pixels of each class to counts[class] if counts is given.
   void (*select)(const Word* block, int64_t pitch, const Pixels& labels, const Foreground&,
-                 void* out, int64_t* counts);
+                 bool as_bytes, void* out, int64_t* counts);
   // Evaluates the rule on the blocks [first, last) of a strip whose activity has `phase` set, and
   // clears it there. Returns the number of blocks with deletions.
   int64_t (*find_deletions)(Rule, const Word* strip, int64_t pitch, uint8_t* activity,
@@ -52,12 +52,14 @@ struct Kernels {
   // One-pixel dilation along the rows of a block, over all strips.
   void (*widen)(Word* block, int64_t pitch, int64_t strips);
   void (*or_words)(Word* into, const Word* from, int64_t n);
-  // The pixels [first, last) of a map: adds to counts[class]; returns whether a label is invalid.
-  bool (*count_tube_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t last,
-                            int64_t* counts);
-  // Their part of srl_sum. weights: [classes]; scratch: 64 doubles for each channel.
-  double (*srl_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t last,
-                       const double* weights, void* grad, void* scratch, bool& invalid);
+  // The n <= kTile pixels from `first` on, counted through all maps: writes classes[first ...] and
+  // adds to counts[class]. Returns whether a label is invalid.
+  bool (*read_tube_tile)(const TubeLabels&, int64_t first, int64_t n, void* classes,
+                         int64_t* counts);
+  // The part of srl_sum of the n <= kTile pixels of a map from `first` on. weights: [num_classes];
+  // scratch: 64 doubles for each channel.
+  double (*srl_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t n,
+                       const double* weights, void* grad, void* scratch);
 };
 
 // The kernels in use: the widest this CPU runs, unless chosen otherwise.

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <limits>
+#include <optional>
 #include <type_traits>
 
 #include "kernels.h"

@@ -1,5 +1,6 @@
 // The inner loops for any CPU: 16-byte vectors, which the compiler maps to SSE2 or NEON.
 #include <limits>
+#include <optional>
 #include <type_traits>
 
 #include "kernels.h"

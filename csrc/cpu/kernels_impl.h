@@ -219,38 +219,44 @@ KERNEL void count_classes(Word bits, const T* labels, int64_t n, int64_t* counts
   }
 }
 
-template <class T>
+template <class T, class Out>
 void select_as(const Word* block, int64_t pitch, const Pixels& labels, const Foreground& foreground,
-               T* out, int64_t* counts) {
+               Out* out, int64_t* counts) {
   const T* const data = static_cast<const T*>(labels.data);
   for_each_word<T>(labels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
-    T* const to = out + (p - data);
+    Out* const to = out + (p - data);
     Word bits = block[strip * pitch + row];
     if (bits == 0) {
-      __builtin_memset(to, 0, size_t(n) * sizeof(T));
+      __builtin_memset(to, 0, size_t(n) * sizeof(Out));
       return;
     }
     bool invalid = false;
     bits &= foreground_bits(p, n, foreground, invalid);
     uint8_t keep[64];
     bytes_of_bits(bits, keep);
-    for (int64_t i = 0; i < n; ++i) to[i] = keep[i] ? p[i] : T(0);
+    for (int64_t i = 0; i < n; ++i) to[i] = keep[i] ? Out(p[i]) : Out(0);
     if (counts) count_classes(bits, p, n, counts);
   });
 }
 
 void select(const Word* block, int64_t pitch, const Pixels& labels, const Foreground& foreground,
-            void* out, int64_t* counts) {
-  const auto as = [&](auto* typed) { select_as(block, pitch, labels, foreground, typed, counts); };
+            bool as_bytes, void* out, int64_t* counts) {
+  const auto as = [&](auto zero) {
+    using T = decltype(zero);
+    if (as_bytes)
+      select_as<T>(block, pitch, labels, foreground, static_cast<uint8_t*>(out), counts);
+    else
+      select_as<T>(block, pitch, labels, foreground, static_cast<T*>(out), counts);
+  };
   switch (labels.item_size) {
     case 1:
-      return as(static_cast<uint8_t*>(out));
+      return as(uint8_t());
     case 2:
-      return as(static_cast<uint16_t*>(out));
+      return as(uint16_t());
     case 4:
-      return as(static_cast<uint32_t*>(out));
+      return as(uint32_t());
     default:
-      return as(static_cast<uint64_t*>(out));
+      return as(uint64_t());
   }
 }
 

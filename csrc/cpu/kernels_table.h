@@ -5,6 +5,6 @@ namespace tubeskel::cpu::TUBESKEL_TARGET {
 extern const Kernels kKernels;
 const Kernels kKernels = {
     TUBESKEL_TARGET_NAME, pack,      unpack, select, find_deletions, widen, or_words,
-    count_tube_pixels,    srl_pixels};
+    read_tube_tile,       srl_pixels};
 
 }  // namespace tubeskel::cpu::TUBESKEL_TARGET

@@ -13,51 +13,45 @@ namespace tubeskel::cpu {
 
 namespace {
 
-// Partial sums are taken over tiles of this many pixels and added in order, whoever made them.
-constexpr int64_t kTilePixels = 1 << 14;
-
-// work(tile, map, first pixel, last pixel)
+// work(tile, map, first pixel, number of pixels); `cost` is in elements per pixel.
 template <class Work>
-void for_each_tile(const SrlProblem& problem, int threads, const Work& work) {
-  const int64_t tiles = ceil_div(problem.pixels, kTilePixels);
-  const int64_t elements = problem.samples * problem.channels * problem.pixels;
-  parallel_for(problem.maps() * tiles, threads_for(elements, threads), [&](int64_t i) {
-    const int64_t first = i % tiles * kTilePixels;
-    work(i, i / tiles, first, std::min(first + kTilePixels, problem.pixels));
+void for_each_tile(int64_t maps, int64_t pixels, int64_t cost, int threads, const Work& work) {
+  const int64_t tiles = ceil_div(pixels, kTile);
+  parallel_for(maps * tiles, threads_for(maps * pixels * cost, threads), [&](int64_t i) {
+    const int64_t first = i % tiles * kTile;
+    work(i, i / tiles, first, std::min(kTile, pixels - first));
   });
 }
 
-void find_invalid(const char* name, const Labels& labels, const SrlProblem& problem) {
-  const int64_t largest = problem.classes() - 1;
-  for (int64_t i = 0; labels.data && i < problem.maps() * problem.pixels; ++i) {
+void find_invalid(const char* name, const Labels& labels, const TubeLabels& all) {
+  const int64_t largest = all.num_classes - 1;
+  for (int64_t i = 0; labels.data && i < all.maps * all.pixels; ++i) {
     const std::string text = to_string(labels.type, labels.data, i);
     const long double value = std::stold(text);
-    if (problem.ignore_index && value == *problem.ignore_index) continue;
+    if (all.ignore_index && value == *all.ignore_index) continue;
     if (value < 0 || value > largest)
       throw InvalidValue(std::string(name) + " holds " + text + "; allowed: 0.." +
                          std::to_string(largest) + " and ignore_index");
   }
 }
 
-void throw_if(bool invalid, const SrlProblem& problem) {
-  if (!invalid) return;
-  find_invalid("target", problem.target, problem);
-  find_invalid("tube", problem.tube, problem);
-}
-
 }  // namespace
 
-void count_tube(const SrlProblem& problem, int64_t* counts, int threads) {
-  const int64_t classes = problem.classes();
+void read_tube(const TubeLabels& labels, void* classes, int64_t* counts, int threads) {
   std::atomic<bool> invalid{false};
-  std::fill_n(counts, problem.maps() * classes, 0);
-  for_each_tile(problem, threads, [&](int64_t, int64_t map, int64_t first, int64_t last) {
-    std::vector<int64_t> local(size_t(classes), 0);
-    if (kernels().count_tube_pixels(problem, map, first, last, local.data())) invalid = true;
-    for (int64_t k = 0; k < classes; ++k)
-      __atomic_fetch_add(counts + map * classes + k, local[k], __ATOMIC_RELAXED);
-  });
-  throw_if(invalid, problem);
+  std::fill_n(counts, labels.maps * labels.num_classes, 0);
+  for_each_tile(
+      labels.maps, labels.pixels, 1, threads, [&](int64_t, int64_t map, int64_t first, int64_t n) {
+        std::vector<int64_t> local(size_t(labels.num_classes), 0);
+        if (kernels().read_tube_tile(labels, map * labels.pixels + first, n, classes, local.data()))
+          invalid = true;
+        for (int64_t k = 0; k < labels.num_classes; ++k)
+          if (local[k])
+            __atomic_fetch_add(counts + map * labels.num_classes + k, local[k], __ATOMIC_RELAXED);
+      });
+  if (!invalid) return;
+  find_invalid("target", labels.target, labels);
+  find_invalid("tube", labels.tube, labels);
 }
 
 double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlReduction& reduction,
@@ -90,16 +84,14 @@ double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlRe
 }
 
 double srl_sum(const SrlProblem& problem, const double* weights, void* grad, int threads) {
-  std::vector<double> sums(size_t(problem.maps() * ceil_div(problem.pixels, kTilePixels)));
-  std::atomic<bool> invalid{false};
-  for_each_tile(problem, threads, [&](int64_t tile, int64_t map, int64_t first, int64_t last) {
-    bool bad = false;
-    const Buffer<double> scratch(problem.channels_of_map() * 64);
-    sums[tile] = kernels().srl_pixels(problem, map, first, last, weights + map * problem.classes(),
-                                      grad, scratch.get(), bad);
-    if (bad) invalid = true;
-  });
-  throw_if(invalid, problem);
+  std::vector<double> sums(size_t(problem.maps() * ceil_div(problem.pixels, kTile)));
+  for_each_tile(problem.maps(), problem.pixels, problem.channels_of_map(), threads,
+                [&](int64_t tile, int64_t map, int64_t first, int64_t n) {
+                  const Buffer<double> scratch(problem.channels_of_map() * 64);
+                  sums[tile] = kernels().srl_pixels(problem, map, first, n,
+                                                    weights + map * problem.num_classes(), grad,
+                                                    scratch.get());
+                });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;

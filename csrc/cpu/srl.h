@@ -9,39 +9,51 @@
 
 namespace tubeskel::cpu {
 
-inline constexpr int32_t kIgnored = -1, kInvalid = -2;
+// Pixels are worked on, and their terms summed, in tiles of at most this size.
+inline constexpr int64_t kTile = 1 << 12;
 
-enum class LogitType { kFloat32, kFloat64, kFloat16, kBFloat16 };
+// ---- labels, read once: from any integer type to the classes that the loss works on
 
-// Integer label maps, or a null pointer where there are none.
+// Integer label maps, [maps, pixels], or a null pointer where there are none.
 struct Labels {
   const void* data = nullptr;
   ElementType type = {Kind::kUnsigned, 1};
 };
 
-// With a softmax a sample has one label map, whose values select among its channels. With a sigmoid
+struct TubeLabels {
+  Labels tube;    // class of a tube pixel, 0 elsewhere
+  Labels target;  // or none: checked, and pixels that are ignored in it leave the tube
+  int64_t maps, pixels;
+  int64_t num_classes;  // labels are 0 .. num_classes - 1, and ignore_index
+  std::optional<int64_t> ignore_index;
+};
+
+// Classes are bytes where they fit, else int32.
+inline bool wide_classes(int64_t num_classes) {
+  return num_classes > 256;
+}
+
+// Writes the classes of the tube, [maps, pixels], and counts[maps, num_classes]. Throws
+// InvalidValue for a label out of range.
+void read_tube(const TubeLabels& labels, void* classes, int64_t* counts, int threads);
+
+// ---- the loss
+
+enum class LogitType { kFloat32, kFloat64, kFloat16, kBFloat16 };
+
+// With a softmax a sample has one map of classes, which select among its channels. With a sigmoid
 // each channel has a map of its own, of 0 and 1.
 struct SrlProblem {
   const void* logits;  // [samples, channels, pixels]
   LogitType logit_type;
   int64_t samples, channels, pixels;
   bool softmax;
-  Labels tube;    // [maps, pixels]: class of a tube pixel, 0 elsewhere
-  Labels target;  // [maps, pixels] or none: checked, and read for ignored pixels
-  std::optional<int64_t> ignore_index;
+  const void* classes;  // [maps, pixels], as from read_tube
 
   int64_t maps() const { return softmax ? samples : samples * channels; }
   int64_t channels_of_map() const { return softmax ? channels : 1; }
-  int64_t classes() const { return softmax ? channels : 2; }  // labels are 0 .. classes() - 1
+  int64_t num_classes() const { return softmax ? channels : 2; }
 };
-
-// Number of tube pixels of each class, counts[maps, classes].
-void count_tube(const SrlProblem& problem, int64_t* counts, int threads);
-
-// Sum over all tube pixels of weight[map, class] * probability of the class. If grad is given it
-// becomes the gradient of that sum with respect to the logits, of their shape and type. The result
-// is the same for any number of threads. Both functions throw InvalidValue for a bad label.
-double srl_sum(const SrlProblem& problem, const double* weights, void* grad, int threads);
 
 struct SrlReduction {
   bool batch;        // one sum over all samples before dividing, else a loss per sample, averaged
@@ -49,9 +61,14 @@ struct SrlReduction {
   double smooth;
 };
 
-// weights[maps, classes] for srl_sum from counts[maps, classes]. Returns what smoothing adds
-// to the loss.
+// weights[maps, num_classes] for srl_sum from counts of that shape. Returns what smoothing adds to
+// the loss. Weights that are not used stay as they are.
 double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlReduction& reduction,
                    double* weights);
+
+// Sum over all tube pixels of weight[map, class] * probability of the class. If grad is given it
+// becomes the gradient of that sum with respect to the logits, of their shape and type. The result
+// is the same for any number of threads.
+double srl_sum(const SrlProblem& problem, const double* weights, void* grad, int threads);
 
 }  // namespace tubeskel::cpu

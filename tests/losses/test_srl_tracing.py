@@ -13,15 +13,18 @@ IMAGE = (torch.rand(2, 9, 70) < 0.6).byte()
 LABELS = torch.randint(0, 3, (2, 9, 70))
 
 
+CLASSES = LABELS.flatten(1).byte()
+COUNTS = torch.stack([torch.bincount(classes, minlength=3) for classes in CLASSES.int()])
+
+
 def loss_arguments(dtype, with_grad):
     logits = torch.randn(2, 3, 630, dtype=dtype, requires_grad=with_grad)
-    return logits, LABELS.flatten(), None, LABELS.flatten(), 255, True, False, True, 0.0, with_grad
+    return logits, CLASSES, COUNTS, True, False, True, 0.0, with_grad
 
 
 def gradient_arguments(dtype):
     one, logits = torch.ones((), dtype=torch.float64), torch.randn(2, 3, 630).to(dtype)
-    weights = torch.full((2, 3), -0.01, dtype=torch.float64)
-    return one, logits, LABELS.flatten(), LABELS.flatten(), weights, 255, True
+    return one, logits, CLASSES, torch.full((2, 3), -0.01, dtype=torch.float64), True
 
 
 OPS = [
@@ -30,8 +33,10 @@ OPS = [
     ("thin", (IMAGE, "zhang", 2**63 - 1)),
     ("thin", (IMAGE, "guo_hall", 2)),
     ("dilate", (IMAGE, "ball", 3)),
-    ("tubed_skeleton", (LABELS, "zhang", 2, False, None, 0, "labels")),
-    ("tubed_skeleton", (LABELS, "zhang", 2, True, 1, 3, "labels")),
+    ("tubed_skeleton", (LABELS, "zhang", 2, False, None, 0, False, "labels")),
+    ("tubed_skeleton", (LABELS, "zhang", 2, True, 1, 3, True, "labels")),
+    ("srl_classes", (LABELS.flatten(1), LABELS.flatten(1), 2, 3)),
+    ("srl_classes", (LABELS.flatten(1), LABELS.flatten(1).short(), None, 300)),
     ("srl_loss", loss_arguments(torch.float32, True)),
     ("srl_loss", loss_arguments(torch.float64, True)),
     ("srl_loss", loss_arguments(torch.bfloat16, False)),
