@@ -116,13 +116,12 @@ def _loss_2d(batch: int, size: int, dtype: type = np.int16) -> list[Any]:
 
 
 def _loss_3d(batch: int, size: int, classes: int) -> list[Any]:
-    target, tube = (
-        np.stack(
-            [tubes_3d((size,) * 3, classes, radius=r, seed=s) for s in range(batch)], dtype=np.int16
-        )
-        for r in (4, 2)
-    )
-    return _loss_input(target, np.where(tube == target, tube, 0), classes)
+    def tubes(radius: int) -> NDArray[np.int16]:
+        volumes = [tubes_3d((size,) * 3, classes, radius=radius, seed=s) for s in range(batch)]
+        return np.stack(volumes).astype(np.int16)
+
+    target, tube = tubes(4), tubes(2)
+    return _loss_input(target, np.where(tube == target, tube, np.int16(0)), classes)
 
 
 LOSSES = (
