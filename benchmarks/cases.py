@@ -111,7 +111,9 @@ def _loss_input(target: NDArray[Any], tube: NDArray[Any], classes: int) -> list[
 def _loss_2d(batch: int, size: int, dtype: type = np.int16) -> list[Any]:
     import tubeskel
 
-    target = np.stack([vessel_tree(size, seed=seed) for seed in range(batch)]).astype(dtype)
+    target: NDArray[Any] = np.stack([vessel_tree(size, seed=seed) for seed in range(batch)]).astype(
+        dtype
+    )
     return _loss_input(target, tubeskel.tubed_skeleton(target, spatial_dims=2), 2)
 
 
