@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 
@@ -17,6 +19,22 @@ def as_integer(name: str, value: Any, *, minimum: int | None = None) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
     if minimum is not None and number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    return number
+
+
+def as_number(
+    name: str, value: Any, *, minimum: float = -math.inf, above: float = -math.inf
+) -> float:
+    """Return `value` as a finite float; TypeError if it is no real number, else ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and number >= minimum and number > above):
+        least = f"at least {minimum:g}" if minimum > -math.inf else f"above {above:g}"
+        raise ValueError(f"{name} must be a finite float and {least}, got {value}")
     return number
 
 

@@ -10,7 +10,11 @@ import numpy as np
 from . import _array
 from ._threads import get_num_threads
 
-_METHODS = {"zhang": _array.Method.zhang, "guo_hall": _array.Method.guo_hall}
+_METHODS = {
+    "zhang": _array.Method.zhang,
+    "guo_hall": _array.Method.guo_hall,
+    "lee": _array.Method.lee,
+}
 _FOOTPRINTS = {
     "diamond": _array.Footprint.diamond,
     "box": _array.Footprint.box,
@@ -34,26 +38,42 @@ def is_float(array: np.ndarray) -> bool:
     return array.dtype.kind == "f"
 
 
-def _images(array: np.ndarray) -> np.ndarray:
-    """View a batch of images as (images, rows, columns)."""
-    return array.reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
+def _images(array: np.ndarray, axes: int) -> np.ndarray:
+    """View a batch of images as (images, planes, rows, columns)."""
+    lead, spatial = array.shape[: array.ndim - axes], array.shape[array.ndim - axes :]
+    return array.reshape(math.prod(lead), *(1,) * (3 - axes), *spatial)
 
 
-def thin(image: np.ndarray, method: str, max_iterations: int) -> np.ndarray:
-    """Thin the last two axes."""
-    out = _array.thin(_images(image), _METHODS[method], max_iterations, get_num_threads())
+def thin(
+    image: np.ndarray, axes: int, method: str, max_iterations: int, keep_components: bool
+) -> np.ndarray:
+    """Thin the last `axes` axes."""
+    out = _array.thin(
+        _images(image, axes), _METHODS[method], max_iterations, keep_components, get_num_threads()
+    )
     return out.reshape(image.shape)
 
 
-def dilate(image: np.ndarray, footprint: str, radius: int) -> np.ndarray:
-    """Dilate along the last two axes."""
-    out = _array.dilate(_images(image), _FOOTPRINTS[footprint], radius, get_num_threads())
+def dilate(
+    image: np.ndarray,
+    axes: int,
+    footprint: str,
+    radius: float,
+    spacing: tuple[float, float, float],
+) -> np.ndarray:
+    """Dilate along the last `axes` axes; `spacing` of planes, rows and columns."""
+    flat = axes == 2
+    out = _array.dilate(
+        _images(image, axes), _FOOTPRINTS[footprint], radius, spacing, flat, get_num_threads()
+    )
     return out.reshape(image.shape)
 
 
 def tubed_skeleton(
     labels: np.ndarray,
+    axes: int,
     method: str,
+    keep_components: bool,
     radius: int,
     per_class: bool,
     ignore_index: int | None,
@@ -62,9 +82,11 @@ def tubed_skeleton(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
     tube, counts = _array.tubed_skeleton(
-        _images(labels),
+        _images(labels, axes),
         _METHODS[method],
+        keep_components,
         radius,
+        axes == 2,
         per_class,
         ignore_index,
         num_classes,
@@ -72,5 +94,5 @@ def tubed_skeleton(
         get_num_threads(),
     )
     if counts is not None:
-        counts = counts.reshape(*labels.shape[:-2], num_classes)
+        counts = counts.reshape(*labels.shape[: labels.ndim - axes], num_classes)
     return tube.reshape(labels.shape), counts

@@ -60,19 +60,25 @@ def require_dense_on_cpu(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} must be on the CPU in this version, got {tensor.device}")
 
 
-def thin(image: Tensor, method: str, max_iterations: int) -> Tensor:
-    """Thin the last two axes."""
-    return _ops.thin(image, method, max_iterations)
+def thin(
+    image: Tensor, axes: int, method: str, max_iterations: int, keep_components: bool
+) -> Tensor:
+    """Thin the last `axes` axes."""
+    return _ops.thin(image, axes, method, max_iterations, keep_components)
 
 
-def dilate(image: Tensor, footprint: str, radius: int) -> Tensor:
-    """Dilate along the last two axes."""
-    return _ops.dilate(image, footprint, radius)
+def dilate(
+    image: Tensor, axes: int, footprint: str, radius: float, spacing: tuple[float, float, float]
+) -> Tensor:
+    """Dilate along the last `axes` axes; `spacing` of planes, rows and columns."""
+    return _ops.dilate(image, axes, footprint, radius, *spacing)
 
 
 def tubed_skeleton(
     labels: Tensor,
+    axes: int,
     method: str,
+    keep_components: bool,
     radius: int,
     per_class: bool,
     ignore_index: int | None,
@@ -82,11 +88,20 @@ def tubed_skeleton(
 ) -> tuple[Tensor, Tensor | None]:
     """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
     tube, counts = _ops.tubed_skeleton(
-        labels, method, radius, per_class, ignore_index, num_classes, as_bytes, name
+        labels,
+        axes,
+        method,
+        keep_components,
+        radius,
+        per_class,
+        ignore_index,
+        num_classes,
+        as_bytes,
+        name,
     )
     if num_classes == 0:
         return tube, None
-    return tube, counts.reshape(*labels.shape[:-2], num_classes)
+    return tube, counts.reshape(*labels.shape[: labels.ndim - axes], num_classes)
 
 
 def srl_classes(
@@ -119,19 +134,21 @@ def _(image: Tensor) -> Tensor:
 
 
 @torch.library.register_fake("tubeskel::thin")
-def _(image: Tensor, method: str, max_iterations: int) -> Tensor:
+def _(image: Tensor, *options: Any) -> Tensor:
     return torch.empty_like(image, dtype=torch.bool)
 
 
 @torch.library.register_fake("tubeskel::dilate")
-def _(image: Tensor, footprint: str, radius: int) -> Tensor:
+def _(image: Tensor, *options: Any) -> Tensor:
     return torch.empty_like(image, dtype=torch.bool)
 
 
 @torch.library.register_fake("tubeskel::tubed_skeleton")
 def _(
     labels: Tensor,
+    spatial_dims: int,
     method: str,
+    keep_components: bool,
     radius: int,
     per_class: bool,
     ignore_index: int | None,
@@ -139,7 +156,7 @@ def _(
     as_bytes: bool,
     name: str,
 ) -> tuple[Tensor, Tensor]:
-    images = math.prod(labels.shape[:-2])
+    images = math.prod(labels.shape[: labels.ndim - spatial_dims])
     tube = torch.empty_like(labels, dtype=torch.uint8 if as_bytes else labels.dtype)
     return tube, labels.new_empty((images, num_classes), dtype=torch.int64)
 

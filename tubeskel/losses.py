@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
-from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
 from . import _torch_ops
-from ._arguments import as_choice, as_flag, as_integer, as_label
+from ._arguments import as_choice, as_flag, as_integer, as_label, as_number
 from .morphology import _tube
 
 
@@ -48,7 +46,7 @@ def srl_loss(
         a mask of 0 and 1 for each, (B, C, *S).
     tube : Tensor of bool or int, optional
         The tubed skeleton of `target`, of a shape that `target` may have. By default it is made
-        here, which needs two spatial axes.
+        here, which needs two or three spatial axes; no component of the target is then without.
     radius : int
         Of the tube that is made here, in pixels; at least 0.
     activation : {"softmax", "sigmoid"}
@@ -111,7 +109,7 @@ def srl_loss(
     _check_logits(logits, activation)
     as_choice("classes", classes, ("present", "all"))
     as_flag("batch", batch)
-    smooth = _as_smooth(smooth)
+    smooth = as_number("smooth", smooth, minimum=0)
     ignore_index = as_label("ignore_index", ignore_index)
     softmax = activation == "softmax"
     target = _as_labels("target", target, logits, softmax)
@@ -120,10 +118,10 @@ def srl_loss(
     num_classes = channels if softmax else 2
     maps = samples if softmax else samples * channels
     if tube is None:
-        if len(spatial) != 2:
+        if len(spatial) not in (2, 3):
             raise ValueError(
                 f"tube must be given for logits with {len(spatial)} spatial axes; "
-                "it is made here for 2"
+                "it is made here for 2 and 3"
             )
         tube, counts = _tube(
             target,
@@ -131,8 +129,8 @@ def srl_loss(
             None,
             per_class,
             ignore_index,
-            False,
-            2,
+            True,  # no object leaves the loss
+            len(spatial),
             num_classes,
             "target",
             as_bytes=num_classes <= 256,
@@ -189,7 +187,7 @@ class SkeletonRecallLoss(nn.Module):
         self.activation = as_choice("activation", activation, ("softmax", "sigmoid"))
         self.classes = as_choice("classes", classes, ("present", "all"))
         self.batch = as_flag("batch", batch)
-        self.smooth = _as_smooth(smooth)
+        self.smooth = as_number("smooth", smooth, minimum=0)
         self.ignore_index = as_label("ignore_index", ignore_index)
         self.per_class = as_flag("per_class", per_class)
 
@@ -211,14 +209,6 @@ class SkeletonRecallLoss(nn.Module):
             "ignore_index": self.ignore_index,
             "per_class": self.per_class,
         }
-
-
-def _as_smooth(smooth: float) -> float:
-    if isinstance(smooth, bool) or not isinstance(smooth, Real):
-        raise TypeError(f"smooth must be a number, got {smooth!r}")
-    if not 0 <= smooth <= sys.float_info.max:
-        raise ValueError(f"smooth must be a finite float and at least 0, got {smooth}")
-    return float(smooth)
 
 
 def _check_logits(logits: Any, activation: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ._arguments import as_choice, as_flag, as_integer, as_label, spatial_axes
+from ._arguments import as_choice, as_flag, as_integer, as_label, as_number, spatial_axes
 
 _FOOTPRINTS = ("diamond", "box", "ball")
 
@@ -25,51 +26,54 @@ def _door_of(image: Any) -> ModuleType:
     return _array_door
 
 
-def _only_2d(what: str, axes: int) -> None:
-    if axes == 3:
-        raise NotImplementedError(f"{what} in 3D comes with the 3D work; in this version 2D only")
-
-
 def _thinning_method(method: Any, axes: int) -> str:
     """Return the name of the thinning rules, with scikit-image's defaults and errors."""
-    if method is not None:
-        as_choice("method", method, ("zhang", "lee"))
+    if method is None:
+        return "zhang" if axes == 2 else "lee"
+    as_choice("method", method, ("zhang", "lee"))
     if axes == 3 and method == "zhang":
         raise ValueError("method 'zhang' only works for 2D images")
-    if axes == 3 or method == "lee":
-        raise NotImplementedError("method 'lee' comes with the 3D work; in this version 'zhang'")
-    return "zhang"
+    return str(method)
 
 
-def skeletonize(image: Any, *, method: str | None = None, spatial_dims: int | None = None) -> Any:
-    """Compute the skeleton of a binary image by thinning.
+def skeletonize(
+    image: Any,
+    *,
+    method: str | None = None,
+    spatial_dims: int | None = None,
+    keep_components: bool = False,
+) -> Any:
+    """Compute the skeleton of a binary image or volume by thinning.
 
-    Bit for bit the result of `skimage.morphology.skeletonize` (0.26), which differs from the
-    textbook's Zhang-Suen in 31 of 512 table entries and thereby keeps every 8-connected component.
+    Bit for bit the result of `skimage.morphology.skeletonize` (0.26). Its table for Zhang's method
+    differs from the textbook's in 31 of 512 entries and thereby keeps every 8-connected component.
 
     Parameters
     ----------
-    image : (..., M, N) array_like or torch.Tensor of bool, int or float
-        Nonzero is foreground. NaN is refused. What lies outside the image is background.
+    image : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
+        Nonzero is foreground. NaN is refused. What lies outside the image is background. Voxels
+        count as cubes: thinning knows no spacing.
     method : {"zhang", "lee"}, optional
-        "zhang" [1]_ for 2D, the default there. "lee" is not in this version.
+        "zhang" [1]_ for 2D, the default there; "lee" [2]_ for 2D and 3D, the default in 3D.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; leading axes are a batch of images that are thinned
         independently. By default all axes are spatial.
+    keep_components : bool
+        Keep at least one voxel of every 26-connected component (8-connected in 2D). Lee's method
+        deletes some small solid ones whole, a 2 x 2 x 2 cube for one; Zhang's deletes none.
 
     Returns
     -------
-    (..., M, N) ndarray or torch.Tensor of bool
-        The skeleton: an array for an array (or list), a tensor for a tensor.
+    ndarray or torch.Tensor of bool
+        The skeleton, of the shape of `image`: an array for an array (or list), a tensor for a
+        tensor.
 
     Raises
     ------
     TypeError
         For complex, object or string images, or ones that are no array.
     ValueError
-        For an unknown method, a wrong number of axes, or NaN.
-    NotImplementedError
-        For 3D images and method "lee".
+        For an unknown method, "zhang" in 3D, a wrong number of axes, or NaN.
 
     See Also
     --------
@@ -80,6 +84,8 @@ def skeletonize(image: Any, *, method: str | None = None, spatial_dims: int | No
     ----------
     .. [1] T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns",
        Communications of the ACM 27(3), 236-239, 1984.
+    .. [2] T.-C. Lee, R. L. Kashyap and C.-N. Chu, "Building skeleton models via 3-D medial
+       surface/axis thinning algorithms", CVGIP 56(6), 462-478, 1994.
 
     Examples
     --------
@@ -96,7 +102,9 @@ def skeletonize(image: Any, *, method: str | None = None, spatial_dims: int | No
     door = _door_of(image)
     image = door.prepare("image", image)
     axes = spatial_axes("image", image.ndim, spatial_dims)
-    return door.thin(image, _thinning_method(method, axes), door.UNTIL_STABLE)
+    as_flag("keep_components", keep_components)
+    rules = _thinning_method(method, axes)
+    return door.thin(image, axes, rules, door.UNTIL_STABLE, keep_components)
 
 
 def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | None = None) -> Any:
@@ -150,45 +158,48 @@ def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | N
     if max_num_iter is not None and max_num_iter != np.inf:
         wanted = as_integer("max_num_iter", max_num_iter, minimum=0)
         iterations = min(wanted or iterations, iterations)
-    return door.thin(image, "guo_hall", iterations)
+    return door.thin(image, 2, "guo_hall", iterations, False)
 
 
 def dilate(
     image: Any,
     *,
-    radius: int = 1,
+    radius: float = 1,
     footprint: str = "diamond",
+    spacing: Sequence[float] | None = None,
     spatial_dims: int | None = None,
 ) -> Any:
-    """Dilate a binary image.
+    """Dilate a binary image or volume.
 
     The result equals that of `skimage.morphology.dilation` with the footprint of this radius.
 
     Parameters
     ----------
-    image : (..., M, N) array_like or torch.Tensor of bool, int or float
+    image : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
         Nonzero is foreground. NaN is refused.
-    radius : int
-        In pixels, at least 0. With 0 the image is only made boolean.
+    radius : int, or float with `spacing`
+        In pixels, or in the unit of `spacing`; at least 0. With 0 the image is only made boolean.
     footprint : {"diamond", "box", "ball"}
         Pixels within `radius` of the centre in the L1 ("diamond"), maximum ("box") or Euclidean
         ("ball") norm. A diamond of radius r is r passes of the cross.
-    spatial_dims : {2}, optional
-        Says that leading axes are a batch; by default the image must be 2D.
+    spacing : sequence of float, optional
+        Distance of neighbouring pixels along each spatial axis, for anisotropic images; "ball"
+        only.
+    spatial_dims : {2, 3}, optional
+        How many trailing axes are spatial; leading axes are a batch. By default all are spatial.
 
     Returns
     -------
-    (..., M, N) ndarray or torch.Tensor of bool
-        The dilated image, of the kind of `image`.
+    ndarray or torch.Tensor of bool
+        The dilated image, of shape and kind of `image`.
 
     Raises
     ------
     TypeError
-        For images of another dtype, or a radius that is no integer.
+        For images of another dtype, or a radius or spacing that is no number.
     ValueError
-        For a wrong number of axes, NaN, a negative radius or an unknown footprint.
-    NotImplementedError
-        For 3D images.
+        For a wrong number of axes, NaN, a negative radius, an unknown footprint, a spacing that
+        does not fit the axes or is not positive, or one with another footprint than "ball".
 
     Examples
     --------
@@ -204,15 +215,20 @@ def dilate(
     """
     door = _door_of(image)
     image = door.prepare("image", image)
-    _only_2d("dilate", spatial_axes("image", image.ndim, spatial_dims))
-    radius = as_integer("radius", radius, minimum=0)
+    axes = spatial_axes("image", image.ndim, spatial_dims)
     as_choice("footprint", footprint, _FOOTPRINTS)
-    return door.dilate(image, footprint, _reach(image, radius))
-
-
-def _reach(image: Any, radius: int) -> int:
-    """Return a radius no larger than it takes to cover the image from any of its pixels."""
-    return min(radius, sum(image.shape[-2:]))
+    steps = [1.0] * axes
+    if spacing is None:
+        radius = as_integer("radius", radius, minimum=0)
+    else:
+        if footprint != "ball":
+            raise ValueError(f"spacing goes with footprint 'ball' only, got {footprint!r}")
+        radius = as_number("radius", radius, minimum=0)
+        steps = [as_number("spacing", step, above=0) for step in spacing]
+        if len(steps) != axes:
+            raise ValueError(f"spacing must have {axes} values, got {len(steps)}")
+    reach = min(radius, sum(n * step for n, step in zip(image.shape[-axes:], steps, strict=True)))
+    return door.dilate(image, axes, footprint, float(reach), (1.0, *steps)[-3:])
 
 
 def tubed_skeleton(
@@ -234,7 +250,7 @@ def tubed_skeleton(
 
     Parameters
     ----------
-    labels : (..., M, N) array_like or torch.Tensor of bool, int or float
+    labels : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
         A mask or label map; 0 is background.
     radius : int
         Of the tube, in pixels, at least 0.
@@ -246,15 +262,14 @@ def tubed_skeleton(
     ignore_index : int, optional
         A label that is background here, and 0 in the tube.
     keep_components : bool
-        Keep at least one pixel of every 8-connected component. Zhang's thinning as scikit-image
-        has it never deletes a component, so in 2D this changes nothing.
-    spatial_dims : {2}, optional
-        Says that leading axes are a batch; by default `labels` must be 2D.
+        As in `skeletonize`: no object leaves the tube.
+    spatial_dims : {2, 3}, optional
+        How many trailing axes are spatial; leading axes are a batch. By default all are spatial.
 
     Returns
     -------
-    (..., M, N) ndarray or torch.Tensor
-        The labels on the tube, 0 elsewhere; dtype and kind of `labels`.
+    ndarray or torch.Tensor
+        The labels on the tube, 0 elsewhere; shape, dtype and kind of `labels`.
 
     Raises
     ------
@@ -262,8 +277,6 @@ def tubed_skeleton(
         For labels of another dtype, options of a wrong type.
     ValueError
         For a wrong number of axes, NaN, a negative radius or an unknown method.
-    NotImplementedError
-        For 3D labels and method "lee".
 
     See Also
     --------
@@ -305,7 +318,7 @@ def tubed_skeleton_and_counts(
 
     Parameters
     ----------
-    labels : (..., M, N) array_like or torch.Tensor of bool or int
+    labels : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool or int
         Values 0 .. `num_classes` - 1, and `ignore_index`.
     num_classes : int
         Number of classes, background included; at least 2.
@@ -314,14 +327,14 @@ def tubed_skeleton_and_counts(
 
     Returns
     -------
-    tube : (..., M, N) ndarray or torch.Tensor
+    tube : ndarray or torch.Tensor
         As from `tubed_skeleton`.
     counts : (..., num_classes) ndarray or torch.Tensor of int64
         Tube pixels of each class; 0 for the background.
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `tubed_skeleton`; ValueError also for a label out of range.
 
     Examples
@@ -365,12 +378,14 @@ def _tube(
     if num_classes and door.is_float(labels):
         raise TypeError(f"{name} must hold integers or bools, got {labels.dtype}")
     rules = _thinning_method(method, axes)
-    radius = _reach(labels, as_integer("radius", radius, minimum=0))
-    as_flag("keep_components", keep_components)
+    # A radius that reaches everywhere from anywhere is as good as any larger one.
+    radius = min(as_integer("radius", radius, minimum=0), sum(labels.shape[-axes:]))
     ignore_index = as_label("ignore_index", ignore_index)
     return door.tubed_skeleton(
         labels,
+        axes,
         rules,
+        as_flag("keep_components", keep_components),
         radius,
         as_flag("per_class", per_class),
         ignore_index,

@@ -71,21 +71,27 @@ ElementType element_type(const Tensor& tensor) {
   }
 }
 
-// tensor: [..., rows, columns]
-Batch batch_of(const Tensor& tensor) {
+// tensor: [..., rows, columns], or [..., planes, rows, columns] for three spatial axes
+Batch batch_of(const Tensor& tensor, int64_t spatial_dims) {
+  const int64_t first = tensor.dim() - spatial_dims;
   int64_t images = 1;
-  for (int64_t d = 0; d < tensor.dim() - 2; ++d) images *= tensor.size(d);
-  return {tensor.const_data_ptr(), element_type(tensor), images, tensor.size(tensor.dim() - 2),
+  for (int64_t d = 0; d < first; ++d) images *= tensor.size(d);
+  return {tensor.const_data_ptr(),
+          element_type(tensor),
+          images,
+          spatial_dims == 3 ? tensor.size(first) : 1,
+          tensor.size(tensor.dim() - 2),
           tensor.size(tensor.dim() - 1)};
 }
 
 Method method_of(const std::string& name) {
+  if (name == "lee") return Method::kLee;
   return name == "guo_hall" ? Method::kGuoHall : Method::kZhang;
 }
 
-Footprint footprint_of(const std::string& name) {
-  if (name == "box") return Footprint::kBox;
-  return name == "ball" ? Footprint::kBall : Footprint::kDiamond;
+FootprintShape shape_of(const std::string& name) {
+  if (name == "box") return FootprintShape::kBox;
+  return name == "ball" ? FootprintShape::kBall : FootprintShape::kDiamond;
 }
 
 Tensor new_bools(const Tensor& like) {
@@ -103,39 +109,56 @@ Tensor new_words(const Tensor& image) {
 
 Tensor pack_bits_cpu(const Tensor& image) {
   Tensor out = new_words(image);
-  pack_images(batch_of(image), static_cast<uint64_t*>(out.mutable_data_ptr()), threads());
+  Interrupt interrupt;
+  pack_images(batch_of(image, 2), static_cast<uint64_t*>(out.mutable_data_ptr()),
+              {threads(), interrupt});
   return out;
 }
 
-Tensor thin_cpu(const Tensor& image, const std::string& method, int64_t max_iterations) {
+Tensor thin_cpu(const Tensor& image, int64_t spatial_dims, const std::string& method,
+                int64_t max_iterations, bool keep_components) {
   Tensor out = new_bools(image);
-  thin_images(batch_of(image), method_of(method), max_iterations,
-              static_cast<uint8_t*>(out.mutable_data_ptr()), threads());
+  Interrupt interrupt;
+  thin_images(batch_of(image, spatial_dims), {method_of(method), max_iterations, keep_components},
+              static_cast<uint8_t*>(out.mutable_data_ptr()), {threads(), interrupt});
   return out;
 }
 
-Tensor dilate_cpu(const Tensor& image, const std::string& footprint, int64_t radius) {
+Tensor dilate_cpu(const Tensor& image, int64_t spatial_dims, const std::string& footprint,
+                  double radius, double plane_spacing, double row_spacing, double column_spacing) {
   Tensor out = new_bools(image);
-  dilate_images(batch_of(image), footprint_of(footprint), radius,
-                static_cast<uint8_t*>(out.mutable_data_ptr()), threads());
+  Interrupt interrupt;
+  const Footprint rows = make_footprint(
+      shape_of(footprint), radius, {plane_spacing, row_spacing, column_spacing}, spatial_dims == 2);
+  dilate_images(batch_of(image, spatial_dims), rows, static_cast<uint8_t*>(out.mutable_data_ptr()),
+                {threads(), interrupt});
   return out;
 }
 
-std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, const std::string& method,
+std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, int64_t spatial_dims,
+                                              const std::string& method, bool keep_components,
                                               int64_t radius, bool per_class,
                                               std::optional<int64_t> ignore_index,
                                               int64_t num_classes, bool as_bytes,
                                               const std::string& name) {
   Tensor out = as_bytes ? torch::stable::new_empty(labels, labels.sizes(), ScalarType::Byte)
                         : torch::stable::empty_like(labels);
-  const Batch batch = batch_of(labels);
+  const Batch batch = batch_of(labels, spatial_dims);
   Tensor counts = torch::stable::new_zeros(labels, {batch.images, num_classes}, ScalarType::Long);
-  const TubeOptions options{
-      method_of(method), radius,   per_class, ignore_index ? &*ignore_index : nullptr,
-      num_classes,       as_bytes, name};
+  TubeOptions options;
+  options.thinning = {method_of(method), kUntilStable, keep_components};
+  options.footprint =
+      make_footprint(FootprintShape::kDiamond, double(radius), {1.0, 1.0, 1.0}, spatial_dims == 2);
+  options.per_class = per_class;
+  options.ignore_index = ignore_index ? &*ignore_index : nullptr;
+  options.num_classes = num_classes;
+  options.as_bytes = as_bytes;
+  options.name = name;
   int64_t* const count_data =
       num_classes ? static_cast<int64_t*>(counts.mutable_data_ptr()) : nullptr;
-  tube_images(batch, options, out.mutable_data_ptr(), count_data, threads());
+  Interrupt interrupt;
+  const Execution run{threads(), interrupt};
+  tube_images(batch, options, out.mutable_data_ptr(), count_data, run);
   return {out, counts};
 }
 
@@ -227,11 +250,16 @@ STABLE_TORCH_LIBRARY(tubeskel, m) {
   m.def("set_thread_limit(int limit) -> ()");
   m.def("use_instruction_set(str name) -> ()");
   m.def("pack_bits(Tensor image) -> Tensor");
-  m.def("thin(Tensor image, str method, int max_iterations) -> Tensor");
-  m.def("dilate(Tensor image, str footprint, int radius) -> Tensor");
   m.def(
-      "tubed_skeleton(Tensor labels, str method, int radius, bool per_class, int? ignore_index, "
-      "int num_classes, bool as_bytes, str name) -> (Tensor, Tensor)");
+      "thin(Tensor image, int spatial_dims, str method, int max_iterations, bool keep_components) "
+      "-> Tensor");
+  m.def(
+      "dilate(Tensor image, int spatial_dims, str footprint, float radius, float plane_spacing, "
+      "float row_spacing, float column_spacing) -> Tensor");
+  m.def(
+      "tubed_skeleton(Tensor labels, int spatial_dims, str method, "
+      "bool keep_components, int radius, bool per_class, int? ignore_index, int num_classes, "
+      "bool as_bytes, str name) -> (Tensor, Tensor)");
   m.def(
       "srl_classes(Tensor tube, Tensor target, int? ignore_index, int num_classes) "
       "-> (Tensor, Tensor)");
@@ -276,7 +304,7 @@ void* current_stream(const Tensor& tensor) {
 Tensor pack_bits_cuda(const Tensor& image) {
   const torch::stable::accelerator::DeviceGuard guard(image.get_device_index());
   Tensor out = new_words(image);
-  const Batch batch = batch_of(image);
+  const Batch batch = batch_of(image, 2);
   if (batch.type.size != 1)
     throw std::invalid_argument("pack_bits on CUDA takes bool, uint8 or int8 images");
   tubeskel::cuda::pack_bits(static_cast<const uint8_t*>(batch.data), batch.images * batch.rows,

@@ -1,9 +1,10 @@
-// A 2D binary image, one bit a pixel, in vertical strips of 64 columns.
+// A binary image or volume, one bit a pixel, in vertical strips of 64 columns.
 //
-// Word r of strip j holds pixels (r, 64 j) .. (r, 64 j + 63). The words of a strip lie one after
-// the other, so that eight rows of a strip, a *block*, are one cache line and one AVX-512 register:
-// the unit of work, of activity and of skipping. A contour in any direction touches few blocks.
-// Around the image lie zero words (8 above, 8 below and a strip on either side): reading a
+// Word r of plane p of strip j holds pixels (p, r, 64 j) .. (p, r, 64 j + 63). The words of a plane
+// of a strip lie one after the other, so that eight rows, a *block*, are one cache line and one
+// AVX-512 register: the unit of work, of activity and of skipping. A contour in any direction
+// touches few blocks. Around the image lie zero words: eight above and below each plane, a strip on
+// either side, and a plane before and behind where `padded_planes` asks for it. So reading a
 // neighbour needs no test, and what is outside the image is background.
 #pragma once
 
@@ -42,41 +43,51 @@ struct Buffer {
 
 class BitImage {
  public:
-  BitImage(int64_t rows, int64_t columns)
-      : rows(rows),
+  BitImage(int64_t rows, int64_t columns) : BitImage(1, rows, columns, false) {}
+
+  BitImage(int64_t planes, int64_t rows, int64_t columns, bool padded_planes)
+      : planes(planes),
+        rows(rows),
         columns(columns),
         strips(ceil_div(columns, kWordColumns)),
         blocks(ceil_div(rows, kBlockRows)),
-        pitch(padded_pitch(blocks)),
-        words_((strips + 2) * pitch + kBlockRows) {
+        plane_pitch((blocks + 1) * kBlockRows),
+        pitch(padded((planes + (padded_planes ? 2 : 0)) * plane_pitch)),
+        first_(pitch + (padded_planes ? plane_pitch : 0) + kBlockRows),
+        size_((strips + 2) * pitch + kBlockRows),
+        words_(size_) {
     clear_padding();
   }
 
-  // First word of a strip; strips -1 and `strips` are background.
-  Word* strip(int64_t j) const { return words_.get() + (j + 1) * pitch + kBlockRows; }
+  // First word of a plane of a strip. Strips -1 and `strips`, and planes -1 and `planes` where they
+  // are padded, are background.
+  Word* strip(int64_t j, int64_t p = 0) const {
+    return words_.get() + first_ + j * pitch + p * plane_pitch;
+  }
 
-  void clear() { std::memset(words_.get(), 0, size_t(size()) * sizeof(Word)); }
+  void clear() { std::memset(words_.get(), 0, size_t(size_) * sizeof(Word)); }
 
-  const int64_t rows, columns, strips, blocks;
-  const int64_t pitch;  // words from one strip to the next
+  const int64_t planes, rows, columns, strips, blocks;
+  const int64_t plane_pitch, pitch;  // words from one plane, or strip, to the next
 
  private:
   // A pitch of whole pages would map a block of every strip to the same cache set.
-  static int64_t padded_pitch(int64_t blocks) {
-    const int64_t pitch = (blocks + 1) * kBlockRows;
-    return pitch % 512 == 0 ? pitch + kBlockRows : pitch;
-  }
-  int64_t size() const { return (strips + 2) * pitch + kBlockRows; }
+  static int64_t padded(int64_t pitch) { return pitch % 512 == 0 ? pitch + kBlockRows : pitch; }
 
   // Everything but the blocks of the image, which packing fills.
   void clear_padding() {
-    const auto zero = [](Word* p, int64_t n) { std::memset(p, 0, size_t(n) * sizeof(Word)); };
-    const int64_t used = blocks * kBlockRows;
-    zero(words_.get(), pitch + kBlockRows);
-    for (int64_t j = 0; j < strips; ++j) zero(strip(j) + used, pitch - used);
-    zero(strip(strips), pitch);
+    const Word* const end = words_.get() + size_;
+    Word* from = words_.get();
+    for (int64_t j = 0; j < strips; ++j) {
+      for (int64_t p = 0; p < planes; ++p) {
+        std::memset(from, 0, size_t(strip(j, p) - from) * sizeof(Word));
+        from = strip(j, p) + blocks * kBlockRows;
+      }
+    }
+    std::memset(from, 0, size_t(end - from) * sizeof(Word));
   }
 
+  const int64_t first_, size_;
   Buffer<Word> words_;
 };
 

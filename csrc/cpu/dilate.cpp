@@ -2,61 +2,83 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "kernels.h"
 
 namespace tubeskel::cpu {
 
-std::vector<int64_t> half_widths(Footprint footprint, int64_t radius) {
-  std::vector<int64_t> widths;
-  for (int64_t dy = 0; dy <= radius; ++dy) {
-    if (footprint == Footprint::kDiamond) {
-      widths.push_back(radius - dy);
-    } else if (footprint == Footprint::kBox) {
-      widths.push_back(radius);
-    } else {
-      const int64_t square = radius * radius - dy * dy;
-      int64_t width = int64_t(std::sqrt(double(square)));
-      while (width * width > square) --width;
-      while ((width + 1) * (width + 1) <= square) ++width;
-      widths.push_back(width);
-    }
-  }
-  return widths;
-}
+namespace {
 
-void dilate_band(const BitImage& source, int64_t first, const std::vector<int64_t>& half_widths,
-                 BitImage& result) {
+// or-s a band of one plane of the source, dilated within its plane, into the result.
+void add_plane(const BitImage& source, int64_t plane, int64_t first,
+               const std::vector<int64_t>& half_widths, BitImage& result) {
   const Kernels& kernel = kernels();
   const int64_t radius = int64_t(half_widths.size()) - 1;
   // Rows of the source that the band sees; row r of `wide` is row `start + r` of the source.
   const int64_t start = std::max<int64_t>(first - radius, 0);
   const int64_t stop = std::min(first + result.rows + radius, source.rows);
-  BitImage wide(std::max<int64_t>(stop - start, 0), source.columns);
-  result.clear();
-  if (wide.rows == 0) return;
+  if (stop <= start) return;
+  BitImage wide(stop - start, source.columns);
   wide.clear();
   for (int64_t j = 0; j < source.strips; ++j)
-    std::copy(source.strip(j) + start, source.strip(j) + stop, wide.strip(j));
+    std::copy(source.strip(j, plane) + start, source.strip(j, plane) + stop, wide.strip(j));
 
-  const auto add_moved = [&](int64_t dy) {  // result[y] |= wide[y + dy]
-    const int64_t offset = first - start + dy;
+  const auto add_moved = [&](int64_t dr) {  // result[r] |= wide[r + dr]
+    const int64_t offset = first - start + dr;
     const int64_t from = std::max<int64_t>(0, -offset);
     const int64_t to = std::min(result.rows, wide.rows - offset);
     for (int64_t j = 0; j < source.strips && from < to; ++j)
       kernel.or_words(result.strip(j) + from, wide.strip(j) + from + offset, to - from);
   };
-  // Half widths do not grow with dy, so the rows are met from the outside in.
-  int64_t dy = radius;
+  // Half widths do not grow with dr, so the rows are met from the outside in.
+  int64_t dr = radius;
   for (int64_t width = 0;; ++width) {
-    for (; dy >= 0 && half_widths[dy] == width; --dy) {
-      add_moved(dy);
-      if (dy > 0) add_moved(-dy);
+    for (; dr >= 0 && half_widths[dr] == width; --dr) {
+      add_moved(dr);
+      if (dr > 0) add_moved(-dr);
     }
-    if (dy < 0) break;
+    if (dr < 0) break;
     for (int64_t block = 0; block < wide.blocks; ++block)
       kernel.widen(wide.strip(0) + block * kBlockRows, wide.pitch, wide.strips);
   }
+}
+
+}  // namespace
+
+Footprint make_footprint(FootprintShape shape, double radius, std::array<double, 3> spacing,
+                         bool flat) {
+  // Columns on either side, negative if the row is out of reach.
+  const auto half_width = [&](double dp, double dr) {
+    const double p = dp * spacing[0], r = dr * spacing[1];
+    if (shape == FootprintShape::kDiamond) return radius - p - r;
+    if (shape == FootprintShape::kBox) return std::max(p, r) <= radius ? radius : -1.0;
+    const double square = radius * radius - p * p - r * r;
+    if (square < 0) return -1.0;
+    // The root is corrected where rounding took it across a whole number of columns.
+    double width = std::floor(std::sqrt(square) / spacing[2]);
+    const auto reaches = [&](double w) { return w * spacing[2] * (w * spacing[2]) <= square; };
+    while (width > 0 && !reaches(width)) --width;
+    while (reaches(width + 1)) ++width;
+    return width;
+  };
+  Footprint footprint;
+  for (int64_t dp = 0; half_width(double(dp), 0) >= 0 && !(flat && dp > 0); ++dp) {
+    std::vector<int64_t> rows;
+    for (int64_t dr = 0; half_width(double(dp), double(dr)) >= 0; ++dr)
+      rows.push_back(int64_t(half_width(double(dp), double(dr))));
+    footprint.push_back(rows);
+  }
+  return footprint;
+}
+
+void dilate_band(const BitImage& source, int64_t plane, int64_t first, const Footprint& footprint,
+                 BitImage& result) {
+  result.clear();
+  const int64_t reach = int64_t(footprint.size()) - 1;
+  const int64_t last = std::min(plane + reach, source.planes - 1);
+  for (int64_t p = std::max<int64_t>(plane - reach, 0); p <= last; ++p)
+    add_plane(source, p, first, footprint[std::abs(p - plane)], result);
 }
 
 }  // namespace tubeskel::cpu

@@ -1,4 +1,4 @@
-// The operations on batches of 2D images: pack, work on bits, unpack.
+// The operations on batches of images and volumes: pack, work on bits, unpack.
 #pragma once
 
 #include <cstdint>
@@ -7,31 +7,42 @@
 
 #include "dilate.h"
 #include "element_type.h"
+#include "interrupt.h"
 #include "kernels.h"
 #include "thin.h"
 
 namespace tubeskel::cpu {
 
-// Contiguous images of one shape, [images, rows, columns].
+// Contiguous images of one shape, [images, planes, rows, columns]; one plane if they are 2D.
 struct Batch {
   const void* data;
   ElementType type;
-  int64_t images, rows, columns;
+  int64_t images, planes, rows, columns;
+};
+
+// How to run: Interrupted is thrown where `interrupt` is asked for.
+struct Execution {
+  int threads;
+  Interrupt& interrupt;
 };
 
 // Foreground bits of each row: bit i of word j is pixel 64 j + i.
-// out: [images, rows, ceil(columns / 64)]
-void pack_images(const Batch& images, uint64_t* out, int threads);
+// out: [images, planes, rows, ceil(columns / 64)]
+void pack_images(const Batch& images, uint64_t* out, Execution run);
 
-// out: bool [images, rows, columns]
-void thin_images(const Batch& images, Method method, int64_t max_iterations, uint8_t* out,
-                 int threads);
-void dilate_images(const Batch& images, Footprint footprint, int64_t radius, uint8_t* out,
-                   int threads);
+struct ThinOptions {
+  Method method = Method::kZhang;
+  int64_t max_iterations = kUntilStable;  // not for Lee's method
+  bool keep_components = false;
+};
+
+// out: bool, of the shape of the images
+void thin_images(const Batch& images, const ThinOptions& options, uint8_t* out, Execution run);
+void dilate_images(const Batch& images, const Footprint& footprint, uint8_t* out, Execution run);
 
 struct TubeOptions {
-  Method method = Method::kZhang;
-  int64_t radius = 2;
+  ThinOptions thinning;
+  Footprint footprint;
   bool per_class = false;
   const int64_t* ignore_index = nullptr;
   int64_t num_classes = 0;      // if positive, labels at or above it are invalid
@@ -43,6 +54,6 @@ struct TubeOptions {
 // out: as the labels; counts: null, or zeros [images, num_classes] to which the tube's pixels of
 // each class are added.
 void tube_images(const Batch& labels, const TubeOptions& options, void* out, int64_t* counts,
-                 int threads);
+                 Execution run);
 
 }  // namespace tubeskel::cpu

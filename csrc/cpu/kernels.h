@@ -49,6 +49,14 @@ struct Kernels {
   // clears it there. Returns the number of blocks with deletions.
   int64_t (*find_deletions)(Rule, const Word* strip, int64_t pitch, uint8_t* activity,
                             int64_t first, int64_t last, uint8_t phase, Deletions);
+  // Candidates of Lee's sub-iteration for a border (an index of core::kFace) in the blocks of a
+  // line whose activity has bit `border` set; clears it there.
+  int64_t (*find_lee)(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
+                      uint8_t* activity, int64_t blocks, Deletions);
+  // Which candidates of a block may go, those before them in raster order being deleted as
+  // `deleted`, an image of the same layout, says.
+  void (*recheck_lee)(const Word* block, const Word* deleted, int64_t pitch, int64_t plane_pitch,
+                      const Word* candidates, Word* kept);
   // One-pixel dilation along the rows of a block, over all strips.
   void (*widen)(Word* block, int64_t pitch, int64_t strips);
   void (*or_words)(Word* into, const Word* from, int64_t n);

@@ -3,6 +3,7 @@
 // splits vectors that a function's target lacks before it inlines that function.
 
 #include "../core/deletion_rules.h"
+#include "../core/lee_rules.h"
 
 namespace tubeskel::cpu::TUBESKEL_TARGET {
 
@@ -28,8 +29,10 @@ KERNEL core::RowOfWords<Rows> row_of_words(const Word* p, int64_t pitch) {
 
 // ---- thinning
 
-template <class RuleFunction>
-KERNEL int64_t find(const RuleFunction& rule, const Word* strip, int64_t pitch, uint8_t* activity,
+// Calls deletions(p) on the vectors of each block [first, last) of a line whose activity has
+// `phase` set, and clears it there. Returns the number of blocks with deletions.
+template <class DeletionsOf>
+KERNEL int64_t find(const DeletionsOf& deletions, const Word* line, uint8_t* activity,
                     int64_t first, int64_t last, uint8_t phase, const Deletions& found) {
   int64_t n = 0;
   for (int64_t eight = first; eight < last; eight += 8) {
@@ -43,11 +46,7 @@ KERNEL int64_t find(const RuleFunction& rule, const Word* strip, int64_t pitch, 
       Word* const mask = found.masks + n * kBlockRows;
       Rows any = {};
       for (int v = 0; v < kVectors; ++v) {
-        const Word* p = strip + block * kBlockRows + v * kLanes;
-        const Rows here = load(p);
-        const auto around = core::neighbours(row_of_words(p - 1, pitch), row_of_words(p, pitch),
-                                             row_of_words(p + 1, pitch));
-        const Rows deleted = here & rule(around);
+        const Rows deleted = deletions(line + block * kBlockRows + v * kLanes);
         store(mask + v * kLanes, deleted);
         any |= deleted;
       }
@@ -62,8 +61,12 @@ KERNEL int64_t find(const RuleFunction& rule, const Word* strip, int64_t pitch, 
 
 int64_t find_deletions(Rule rule, const Word* strip, int64_t pitch, uint8_t* activity,
                        int64_t first, int64_t last, uint8_t phase, Deletions found) {
-  const auto with = [&](const auto& function) {
-    return find(function, strip, pitch, activity, first, last, phase, found);
+  const auto with = [&](const auto& deletes) {
+    const auto deletions = [&](const Word* p) {
+      return load(p) & deletes(core::neighbours(row_of_words(p - 1, pitch), row_of_words(p, pitch),
+                                                row_of_words(p + 1, pitch)));
+    };
+    return find(deletions, strip, activity, first, last, phase, found);
   };
   switch (rule) {
     case Rule::kZhangFirst:
@@ -74,6 +77,67 @@ int64_t find_deletions(Rule rule, const Word* strip, int64_t pitch, uint8_t* act
       return with([](const auto& p) { return core::guo_hall_first(p); });
     default:
       return with([](const auto& p) { return core::guo_hall_second(p); });
+  }
+}
+
+// Writes the planes of a row of three words at n[0], n[1], n[2].
+KERNEL void row_planes(const core::RowOfWords<Rows>& row, Rows* n) {
+  n[0] = core::west_plane(row.centre, row.west);
+  n[1] = row.centre;
+  n[2] = core::east_plane(row.centre, row.east);
+}
+
+template <int kBorder>
+KERNEL int64_t find_lee_at(const Word* line, int64_t pitch, int64_t plane_pitch, uint8_t* activity,
+                           int64_t blocks, const Deletions& found) {
+  const auto candidates = [&](const Word* p) {
+    const Rows here = load(p);
+    Word some = 0;
+    for (int lane = 0; lane < kLanes; ++lane) some |= here[lane];
+    if (!some) return here;
+    core::Neighbourhood<Rows> around;
+    for (int i = 0; i < 9; ++i)
+      row_planes(row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch), around.n + 3 * i);
+    return core::lee_candidates(around, kBorder);
+  };
+  return find(candidates, line, activity, 0, blocks, uint8_t(1 << kBorder), found);
+}
+
+int64_t find_lee(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
+                 uint8_t* activity, int64_t blocks, Deletions found) {
+  switch (border) {
+    case 0:
+      return find_lee_at<0>(line, pitch, plane_pitch, activity, blocks, found);
+    case 1:
+      return find_lee_at<1>(line, pitch, plane_pitch, activity, blocks, found);
+    case 2:
+      return find_lee_at<2>(line, pitch, plane_pitch, activity, blocks, found);
+    case 3:
+      return find_lee_at<3>(line, pitch, plane_pitch, activity, blocks, found);
+    case 4:
+      return find_lee_at<4>(line, pitch, plane_pitch, activity, blocks, found);
+    default:
+      return find_lee_at<5>(line, pitch, plane_pitch, activity, blocks, found);
+  }
+}
+
+void recheck_lee(const Word* block, const Word* deleted, int64_t pitch, int64_t plane_pitch,
+                 const Word* candidates, Word* kept) {
+  for (int v = 0; v < kVectors; ++v) {
+    const Word* const p = block + v * kLanes;
+    const Word* const d = deleted + v * kLanes;
+    core::Neighbourhood<Rows> around;
+    for (int i = 0; i < 9; ++i) {
+      const int64_t offset = (i / 3 - 1) * plane_pitch + i % 3 - 1;
+      core::RowOfWords<Rows> row = row_of_words(p + offset, pitch);
+      const core::RowOfWords<Rows> gone = row_of_words(d + offset, pitch);
+      const Rows east = core::east_plane(row.centre, row.east);
+      if (i <= 4)  // rows that come earlier in raster order, and the western part of this one
+        row = {row.west & ~gone.west, row.centre & ~gone.centre, row.east & ~gone.east};
+      row_planes(row, around.n + 3 * i);
+      if (i == 4) around.n[14] = east;
+    }
+    store(kept + v * kLanes, load(candidates + v * kLanes) & core::at_most_one_component(around));
   }
 }
 

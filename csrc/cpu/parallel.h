@@ -42,6 +42,27 @@ class Barrier {
   std::atomic<uint32_t> round_{0};
 };
 
+// "Did any thread say so?", asked by all threads at the same points of the program.
+class Vote {
+ public:
+  explicit Vote(Barrier& barrier) : barrier_(barrier) {}
+  // `turn` counts the votes of a thread.
+  bool any(bool mine, int64_t& turn) {
+    std::atomic<bool>& said = said_[turn % 3];
+    if (mine) said.store(true, std::memory_order_relaxed);
+    barrier_.wait();
+    const bool result = said.load(std::memory_order_relaxed);
+    // Nobody reads the flag of the last turn any more, and it is next used after another vote.
+    said_[(turn + 2) % 3].store(false, std::memory_order_relaxed);
+    ++turn;
+    return result;
+  }
+
+ private:
+  Barrier& barrier_;
+  std::atomic<bool> said_[3] = {false, false, false};
+};
+
 // body(member) on each of `size` threads, the caller being member 0. An exception of a member is
 // thrown again in the caller; a body that waits at a barrier must not throw.
 template <class Body>

@@ -12,9 +12,7 @@
 // may be set from two threads, to the same value.
 #include "thin.h"
 
-#include <atomic>
-#include <cstring>
-
+#include "activity.h"
 #include "parallel.h"
 
 namespace tubeskel::cpu {
@@ -23,25 +21,6 @@ namespace {
 
 constexpr uint8_t kBothPhases = 3;
 constexpr int64_t kUnitBlocks = 64;
-
-class Activity {
- public:
-  Activity(int64_t strips, int64_t blocks)
-      : pitch_(blocks + 2 + 7),  // read eight at a time, never into the next strip
-        bytes_((strips + 2) * pitch_) {
-    std::memset(bytes_.get(), kBothPhases, size_t((strips + 2) * pitch_));
-  }
-  // Entries -1 and `blocks` of strips -1 .. `strips` exist, are set at will and never looked at.
-  uint8_t* strip(int64_t j) const { return bytes_.get() + (j + 1) * pitch_ + 1; }
-
-  void wake(int64_t j, int64_t block) const {
-    __atomic_store_n(strip(j) + block, kBothPhases, __ATOMIC_RELAXED);
-  }
-
- private:
-  int64_t pitch_;
-  Buffer<uint8_t> bytes_;
-};
 
 // The part of the image that one thread works on.
 class Share {
@@ -66,7 +45,7 @@ class Share {
       const int64_t last = std::min(first + kUnitBlocks, image_.blocks);
       const Deletions here{masks_.get() + total * kBlockRows, blocks_.get() + total};
       const int64_t n = kernel.find_deletions(rule, image_.strip(j), image_.pitch,
-                                              activity_.strip(j), first, last, phase, here);
+                                              activity_.line(j, 0), first, last, phase, here);
       found_in_[local] = n;
       total += n;
     }
@@ -89,22 +68,8 @@ class Share {
     const Word* const mask = masks_.get() + entry * kBlockRows;
     const int64_t block = blocks_[entry];
     Word* const words = image_.strip(j) + block * kBlockRows;
-    Word any = 0;
-    for (int64_t row = 0; row < kBlockRows; ++row) {
-      words[row] &= ~mask[row];
-      any |= mask[row];
-    }
-    const Word top = mask[0], bottom = mask[kBlockRows - 1];
-    activity_.wake(j, block);
-    if (top) activity_.wake(j, block - 1);
-    if (bottom) activity_.wake(j, block + 1);
-    if (any & 1) wake_beside(j - 1, block, top & 1, bottom & 1);
-    if (any >> 63) wake_beside(j + 1, block, top >> 63, bottom >> 63);
-  }
-  void wake_beside(int64_t j, int64_t block, bool above, bool below) {
-    activity_.wake(j, block);
-    if (above) activity_.wake(j, block - 1);
-    if (below) activity_.wake(j, block + 1);
+    for (int64_t row = 0; row < kBlockRows; ++row) words[row] &= ~mask[row];
+    activity_.wake(mask, j, 0, block);
   }
 
   BitImage& image_;
@@ -118,30 +83,32 @@ class Share {
 
 }  // namespace
 
-void thin(BitImage& image, Method method, int64_t max_iterations, int threads) {
+void thin(BitImage& image, Method method, int64_t max_iterations, int threads,
+          Interrupt& interrupt) {
   const Rule rules[2] = {method == Method::kZhang ? Rule::kZhangFirst : Rule::kGuoHallFirst,
                          method == Method::kZhang ? Rule::kZhangSecond : Rule::kGuoHallSecond};
   const int members = threads_for(image.rows * image.columns, threads);
-  const Activity activity(image.strips, image.blocks);
+  const Activity activity(image, kBothPhases, kBothPhases);
   std::vector<std::unique_ptr<Share>> shares;
   for (int member = 0; member < members; ++member)
     shares.push_back(std::make_unique<Share>(image, activity, member, members));
   Barrier barrier(members);
-  std::atomic<bool> changed[2] = {false, false};  // by parity of the iteration
+  Vote vote(barrier);
 
   run_team(members, [&](int member) {
-    for (int64_t iteration = 0; iteration < max_iterations; ++iteration) {
+    int64_t turn = 0;
+    bool changed = true;
+    for (int64_t iteration = 0; changed && iteration < max_iterations; ++iteration) {
+      if (vote.any(interrupt.requested(), turn)) return;
+      changed = false;
       for (int phase = 0; phase < 2; ++phase) {
         shares[member]->find(rules[phase], uint8_t(1 << phase));
         barrier.wait();
-        // Here all have read the other flag, at the end of the previous iteration.
-        if (member == 0 && phase == 0) changed[(iteration + 1) % 2] = false;
-        if (shares[member]->apply()) changed[iteration % 2] = true;
-        barrier.wait();
+        changed |= vote.any(shares[member]->apply(), turn);
       }
-      if (!changed[iteration % 2]) break;
     }
   });
+  interrupt.throw_if_requested();
 }
 
 }  // namespace tubeskel::cpu

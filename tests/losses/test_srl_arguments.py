@@ -146,8 +146,8 @@ def test_one_channel_with_a_softmax():
         srl_loss(LOGITS[:, :1], TARGET)
 
 
-@pytest.mark.parametrize("shape", [(6,), (4, 5, 6)])
-def test_a_tube_is_made_for_two_spatial_axes_only(shape):
+@pytest.mark.parametrize("shape", [(6,), (3, 4, 5, 6)])
+def test_a_tube_is_made_for_two_and_three_spatial_axes_only(shape):
     with pytest.raises(ValueError, match=f"tube must be given .*{len(shape)} spatial"):
         srl_loss(torch.zeros(1, 2, *shape), torch.zeros(1, *shape, dtype=torch.long))
 

@@ -69,14 +69,12 @@ def test_numbers_of_axes(name, kind, ndim):
         FUNCTIONS[name](kind(np.zeros((2,) * ndim)))
 
 
-@function
 @kind
-def test_three_axes_are_for_later_and_thin_is_2d_as_in_scikit_image(name, kind):
+def test_thin_is_2d_as_in_scikit_image(kind):
     volume = kind(np.zeros((3, 4, 5), dtype=np.uint8))
-    error = ValueError if name == "thin" else NotImplementedError
     for options in ({}, {"spatial_dims": 3}):
-        with pytest.raises(error, match="3D"):
-            FUNCTIONS[name](volume, **options)
+        with pytest.raises(ValueError, match="3D"):
+            tubeskel.thin(volume, **options)
 
 
 @function
@@ -134,9 +132,16 @@ def test_method_errors_are_of_the_type_scikit_image_raises():
                 skeletonize(image, method=method)
 
 
-def test_lee_is_for_later():
-    with pytest.raises(NotImplementedError, match="'lee' comes with the 3D work"):
-        tubeskel.skeletonize(IMAGE, method="lee")
+def test_spacing_goes_with_balls_and_has_a_positive_value_for_each_axis():
+    with pytest.raises(ValueError, match=r"spacing .*'box'"):
+        tubeskel.dilate(IMAGE, footprint="box", spacing=(1, 1))
+    for bad in ((1,), (1, 1, 1), (0, 1), (-1, 1), (float("nan"), 1)):
+        with pytest.raises(ValueError, match="spacing"):
+            tubeskel.dilate(IMAGE, footprint="ball", spacing=bad)
+    with pytest.raises(TypeError, match="spacing"):
+        tubeskel.dilate(IMAGE, footprint="ball", spacing=("a", 1))
+    with pytest.raises(ValueError, match=r"radius .*-1"):
+        tubeskel.dilate(IMAGE, footprint="ball", radius=-1.0, spacing=(1, 1))
 
 
 @pytest.mark.parametrize("name", ["dilate", "tubed_skeleton", "tubed_skeleton_and_counts"])
