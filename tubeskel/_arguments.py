@@ -32,7 +32,8 @@ def as_number(
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not (math.isfinite(number) and number >= minimum and number > above):
+    # Comparisons alone: torch.compile follows them with a symbolic number too.
+    if not (-math.inf < number < math.inf and number >= minimum and number > above):
         least = f"at least {minimum:g}" if minimum > -math.inf else f"above {above:g}"
         raise ValueError(f"{name} must be a finite float and {least}, got {value}")
     return number
