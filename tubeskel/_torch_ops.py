@@ -104,6 +104,11 @@ def tubed_skeleton(
     return tube, counts.reshape(*labels.shape[: labels.ndim - axes], num_classes)
 
 
+def fit_bytes(num_classes: int) -> bool:
+    """Return whether classes are uint8 in the loss, else int32: `wide_classes` of csrc."""
+    return num_classes <= 256
+
+
 def srl_classes(
     tube: Tensor, target: Tensor, ignore_index: int | None, num_classes: int
 ) -> tuple[Tensor, Tensor]:
@@ -165,7 +170,7 @@ def _(
 def _(
     tube: Tensor, target: Tensor, ignore_index: int | None, num_classes: int
 ) -> tuple[Tensor, Tensor]:
-    classes = torch.empty_like(tube, dtype=torch.uint8 if num_classes <= 256 else torch.int32)
+    classes = torch.empty_like(tube, dtype=torch.uint8 if fit_bytes(num_classes) else torch.int32)
     return classes, tube.new_empty((tube.shape[0], num_classes), dtype=torch.int64)
 
 

@@ -123,6 +123,7 @@ def srl_loss(
                 f"tube must be given for logits with {len(spatial)} spatial axes; "
                 "it is made here for 2 and 3"
             )
+        as_bytes = _torch_ops.fit_bytes(num_classes)
         tube, counts = _tube(
             target,
             radius,
@@ -133,9 +134,9 @@ def srl_loss(
             len(spatial),
             num_classes,
             "target",
-            as_bytes=num_classes <= 256,
+            as_bytes=as_bytes,
         )
-        labels = tube.reshape(maps, pixels)
+        labels = (tube if as_bytes else tube.int()).reshape(maps, pixels)
     else:
         as_integer("radius", radius, minimum=0)
         as_flag("per_class", per_class)

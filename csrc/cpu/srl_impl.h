@@ -1,4 +1,4 @@
-// One pass over 64 pixels at a time; included by kernels_*.cpp after kernels_impl.h.
+// The loss on labels and logits of any type; included by kernels_*.cpp after kernels_impl.h.
 
 #include "../core/srl.h"
 

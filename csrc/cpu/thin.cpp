@@ -32,8 +32,9 @@ class Share {
         members_(members),
         unit_rows_(ceil_div(image.blocks, kUnitBlocks)),
         units_(image.strips * unit_rows_),
-        found_in_(ceil_div(units_, members)),
-        capacity_(found_in_size() * std::min(kUnitBlocks, image.blocks)),
+        own_units_(ceil_div(units_, members)),
+        found_in_(own_units_),
+        capacity_(own_units_ * std::min(kUnitBlocks, image.blocks)),
         masks_(capacity_ * kBlockRows),
         blocks_(capacity_) {}
 
@@ -62,8 +63,6 @@ class Share {
   }
 
  private:
-  int64_t found_in_size() const { return ceil_div(units_, members_); }
-
   void delete_in(int64_t j, int64_t entry) {
     const Word* const mask = masks_.get() + entry * kBlockRows;
     const int64_t block = blocks_[entry];
@@ -74,7 +73,7 @@ class Share {
 
   BitImage& image_;
   const Activity& activity_;
-  const int64_t member_, members_, unit_rows_, units_;
+  const int64_t member_, members_, unit_rows_, units_, own_units_;
   Buffer<int64_t> found_in_;  // number of entries of each unit of this share
   const int64_t capacity_;
   Buffer<Word> masks_;

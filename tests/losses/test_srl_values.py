@@ -135,3 +135,20 @@ def test_bounds():
     right = 50 * torch.nn.functional.one_hot((target > 0).long()).movedim(-1, 1).double()
     assert srl_loss(right, target).item() == pytest.approx(-1, abs=1e-12)
     assert srl_loss(-right, target).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("channels", [256, 257, 300])
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_many_classes_with_a_made_tube(channels, dtype):
+    target = torch.zeros(2, 24, 30, dtype=dtype)
+    target[:, 4:9, 3:27] = channels - 1
+    target[:, 15:20, 3:27] = 7
+    logits = torch.randn(2, channels, 24, 30)
+    tube = tubeskel.tubed_skeleton(target, spatial_dims=2)
+    probability = torch.softmax(logits, 1)
+    recalls = [probability[:, k][tube == k].double().mean() for k in (7, channels - 1)]
+    expected = -sum(recalls) / 2
+    for given in (None, tube):
+        assert srl_loss(logits, target, tube=given).item() == pytest.approx(
+            float(expected), rel=1e-5
+        )
