@@ -38,13 +38,21 @@ $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .
 	touch $@
 
-# The README's table and picture, from a benchmark run of about ten minutes.
-RESULTS := $(foreach what,thin tube loss,benchmarks/results/cpu-$(what).json)
-bench: build
-	for what in thin tube loss; do \
-	    $(BIN)/python -m benchmarks $$what --json benchmarks/results/cpu-$$what.json || exit 1; done
-	$(BIN)/python -m benchmarks markdown $(RESULTS) --readme README.md
-	$(BIN)/python -m benchmarks figure $(RESULTS) --out docs/overview.png
+# The README's table and picture, from a benchmark run of about twenty minutes.
+BENCH := $(BIN)/python -m benchmarks
+RESULTS := $(foreach what,thin thin3d tube tube3d loss,benchmarks/results/cpu-$(what).json)
+bench: build $(VENV)/.peers
+	$(BENCH) thin --json benchmarks/results/cpu-thin.json
+	$(BENCH) thin --dims 3 --json benchmarks/results/cpu-thin3d.json
+	$(BENCH) tube --json benchmarks/results/cpu-tube.json
+	$(BENCH) tube --dims 3 --json benchmarks/results/cpu-tube3d.json
+	$(BENCH) loss --json benchmarks/results/cpu-loss.json
+	$(BENCH) markdown $(RESULTS) --readme README.md
+	$(BENCH) figure $(RESULTS) --out docs/overview.png
+
+$(VENV)/.peers: $(VENV)/.installed requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	touch $@
 
 wheel: setup
 	TUBESKEL_CUDA_ARCHS= $(BIN)/python -m pip wheel --no-build-isolation --no-deps -w dist .

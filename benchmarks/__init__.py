@@ -1,7 +1,8 @@
 """What tubeskel costs, measured against the peers and against the copy of its input.
 
-``python -m benchmarks thin|tube|loss`` measures, ``python -m benchmarks markdown|figure`` turns the
-JSON of such a run into the README's table and figure. One file a concern:
+``python -m benchmarks thin|tube|loss`` measures, the first two with ``--dims 3`` on volumes;
+``python -m benchmarks markdown|figure`` turns the JSON of such runs into the README's table and
+figure. One file a concern:
 
 - `cases`, `trees`: what is worked on; `peers`: against whom; `operations`: what is done, by us;
 - `timing`, `memory`: how time and memory are taken; `runner`: the run itself;

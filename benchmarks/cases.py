@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.trees import tubes_3d, vessel_tree
+from benchmarks.trees import tubes_3d, vessel_tree, vessel_tubes
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -24,8 +24,8 @@ class Unavailable(Exception):
 class Case:
     """Inputs that are worked on one after the other and timed as one.
 
-    ``listed`` cases enter the geometric means; ``quick`` ones also run under ``--quick``, then on
-    their first input only.
+    ``listed`` cases enter the geometric means, the others have targets of their own; ``quick`` ones
+    also run under ``--quick``, then on their first input only.
     """
 
     name: str
@@ -35,21 +35,41 @@ class Case:
 
 
 def _masks_on_disk(
-    pattern: str, number: int, to_mask: Callable[[NDArray[Any]], NDArray[np.bool_]]
+    pattern: str,
+    number: int | None = None,
+    *,
+    read: Callable[[Path], NDArray[Any]],
+    to_mask: Callable[[NDArray[Any]], NDArray[np.bool_]] = lambda labels: labels > 0,
 ) -> list[NDArray[np.bool_]]:
-    """Read the first ``number`` masks that match, below ../shared/data."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise Unavailable("Pillow is not installed") from None
+    """Read the first ``number`` masks that match, or all, below ../shared/data."""
     paths = sorted(DATA.glob(pattern))[:number]
     if not paths:
         raise Unavailable(f"no ../shared/data/{pattern}")
-    masks = []
-    for path in paths:
-        with Image.open(path) as image:
-            masks.append(np.ascontiguousarray(to_mask(np.asarray(image))))
-    return masks
+    try:
+        return [np.ascontiguousarray(to_mask(read(path))) for path in paths]
+    except ImportError as error:
+        raise Unavailable(f"{error.name} is not installed") from None
+
+
+def _image(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _stack(path: Path) -> NDArray[Any]:
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as pages:
+        return np.stack([np.asarray(page) for page in ImageSequence.Iterator(pages)])
+
+
+def _nifti(path: Path) -> NDArray[Any]:
+    from nibabel.nifti1 import Nifti1Image
+
+    # x varies fastest in the file: transposed it is the (D, H, W) that training code works on
+    return np.asarray(Nifti1Image.from_filename(path).dataobj).T
 
 
 def _horse(size: int) -> list[NDArray[np.bool_]]:
@@ -69,19 +89,52 @@ def _trees(size: int, number: int) -> list[NDArray[np.bool_]]:
     return [vessel_tree(size, seed=seed) for seed in range(number)]
 
 
+def _tubes(size: int) -> list[NDArray[np.bool_]]:
+    return [vessel_tubes(size)]
+
+
+def _blobs(size: int) -> list[NDArray[np.bool_]]:
+    """Return smoothed noise cut at its mean: half the volume, many voxels thick."""
+    from scipy import ndimage
+
+    noise = np.random.default_rng(0).random((size,) * 3)
+    return [ndimage.gaussian_filter(noise, 5) > 0.5]
+
+
+def _noise(size: int) -> list[NDArray[np.bool_]]:
+    return [np.random.default_rng(0).random((size,) * 3) < 0.5]
+
+
 MASKS = (
     Case("tree-512", partial(_trees, 512, 4), listed=False),
     Case("tree-2048", partial(_trees, 2048, 1), listed=False, quick=False),
+    Case("topomortar", partial(_masks_on_disk, "TopoMortar/test/accurate/*.png", 10, read=_image)),
     Case(
-        "topomortar", partial(_masks_on_disk, "TopoMortar/test/accurate/*.png", 10, lambda a: a > 0)
+        "uav75",
+        partial(
+            _masks_on_disk,
+            "UAV75/test_lab/*.png",
+            10,
+            read=_image,
+            to_mask=lambda labels: labels[..., 0] == 255,
+        ),
     ),
-    Case("uav75", partial(_masks_on_disk, "UAV75/test_lab/*.png", 10, lambda a: a[..., 0] == 255)),
-    Case("hrf", partial(_masks_on_disk, "HRF/*/1st_manual/*.png", 2, lambda a: a > 0), quick=False),
+    Case("hrf", partial(_masks_on_disk, "HRF/*/1st_manual/*.png", 2, read=_image), quick=False),
     Case("horse-1024", partial(_horse, 1024)),
     Case("horse-4096", partial(_horse, 4096), quick=False),
     Case("random-0.5", partial(_random, 0.5)),
     Case("random-0.7", partial(_random, 0.7)),
     Case("random-0.9", partial(_random, 0.9)),
+)
+
+VOLUMES = (
+    Case("vesselnn", partial(_masks_on_disk, "vesselNN/labels/*.tif", read=_stack)),
+    Case("topcow", partial(_masks_on_disk, "TopCoW_roi_labels/*.nii.gz", read=_nifti)),
+    Case("tubes-256", partial(_tubes, 256), quick=False),
+    Case("tubes-64", partial(_tubes, 64), listed=False),
+    Case("tubes-512", partial(_tubes, 512), listed=False, quick=False),
+    Case("blobs-128", partial(_blobs, 128), listed=False),
+    Case("noise-128", partial(_noise, 128), listed=False),
 )
 
 
@@ -133,4 +186,4 @@ LOSSES = (
     Case("2x2x64x64", partial(_loss_2d, 2, 64), listed=False),
 )
 
-SUITES = {"masks": MASKS, "losses": LOSSES}
+SUITES = {"masks": MASKS, "volumes": VOLUMES, "losses": LOSSES}

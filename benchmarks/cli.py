@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -32,24 +32,32 @@ class Options:
     """Write the results, with the environment, to this file."""
 
 
+@dataclass
+class MaskOptions(Options):
+    """What the commands on masks understand besides."""
+
+    dims: Literal[2, 3] = 2
+    """Images or volumes."""
+
+
 app = tyro.extras.SubcommandApp()
-Flat = Annotated[Options, tyro.conf.arg(name="")]
+FLAT = tyro.conf.arg(name="")
 
 
 @app.command
-def thin(options: Flat) -> None:
-    """Time skeletonize and thin on masks, beside scikit-image, DIPlib and np.copyto."""
-    _measure("thin", options)
+def thin(options: Annotated[MaskOptions, FLAT]) -> None:
+    """Time skeletonize and, in 2D, thin on masks, beside all peers and np.copyto."""
+    _measure("thin", options, options.dims)
 
 
 @app.command
-def tube(options: Flat) -> None:
+def tube(options: Annotated[MaskOptions, FLAT]) -> None:
     """Time tubed_skeleton on label maps, beside the recipe of the Skeleton Recall reference."""
-    _measure("tube", options)
+    _measure("tube", options, options.dims)
 
 
 @app.command
-def loss(options: Flat) -> None:
+def loss(options: Annotated[Options, FLAT]) -> None:
     """Time srl_loss, forward and backward, beside the same formula in eager PyTorch."""
     _measure("loss", options)
 
@@ -97,10 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(command: str, options: Options) -> None:
+def _measure(command: str, options: Options, dims: int | None = None) -> None:
     with Console(stderr=True).status(command) as status:
         report = runner.run(
             command,
+            dims=dims,
             quick=options.quick,
             cases=options.cases,
             peers=options.peers,
@@ -110,7 +119,7 @@ def _measure(command: str, options: Options) -> None:
     if not report.rows:
         raise ValueError("no case could be run: " + "; ".join(report.skipped))
     # a pipe has no width of its own
-    tables.show(report, Console(width=None if sys.stdout.isatty() else 160))
+    tables.show(report, Console(width=None if sys.stdout.isatty() else 200))
     if options.json is not None:
         report.save(options.json)
 

@@ -29,6 +29,8 @@ class Operation:
         From our result and a peer's: what differs, or None if nothing does.
     prepare : callable
         From an input of the suite to an input of this operation.
+    dims : int, optional
+        How many dimensions its cases have; None if that differs.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Operation:
     ours: Callable[[Any], Any]
     difference: Callable[[Any, Any], str | None]
     prepare: Callable[[Any], Any] = lambda item: item
+    dims: int | None = None
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -108,8 +111,18 @@ OPERATIONS = (
         'skeletonize(mask, method="zhang")',
         lambda mask: tubeskel.skeletonize(mask, method="zhang"),
         _pixels_that_differ,
+        dims=2,
     ),
-    Operation("thin", "thin", "masks", "thin(mask)", tubeskel.thin, _pixels_that_differ),
+    Operation("thin", "thin", "masks", "thin(mask)", tubeskel.thin, _pixels_that_differ, dims=2),
+    Operation(
+        "skeletonize_3d",
+        "thin",
+        "volumes",
+        "skeletonize(volume)",
+        tubeskel.skeletonize,
+        _pixels_that_differ,
+        dims=3,
+    ),
     Operation(
         "tubed_skeleton",
         "tube",
@@ -118,6 +131,17 @@ OPERATIONS = (
         tubeskel.tubed_skeleton,
         _pixels_that_differ,
         prepare=lambda mask: mask.astype(np.uint8),
+        dims=2,
+    ),
+    Operation(
+        "tubed_skeleton_3d",
+        "tube",
+        "volumes",
+        "tubed_skeleton(labels), 3D",
+        tubeskel.tubed_skeleton,
+        _pixels_that_differ,
+        prepare=lambda volume: volume.astype(np.uint8),
+        dims=3,
     ),
     Operation(
         "srl_loss",

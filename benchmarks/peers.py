@@ -18,9 +18,9 @@ class Peer:
     """Another implementation of an operation.
 
     ``make`` gets the imported module and the number of threads and returns the function that is
-    timed. Where ``same_result`` holds, every result is compared with ours. ``target_mean`` and
-    ``target_least`` are how far ahead we mean to be: geometric mean over the listed cases, and on
-    every case.
+    timed. Where ``same_result`` holds, every result is compared with ours. ``target_mean``,
+    ``target_least`` and ``target_unlisted`` are how far ahead we mean to be: geometric mean over
+    the listed cases, on every one of them, and on every other case.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Peer:
     same_result: bool = True
     target_mean: float | None = None
     target_least: float | None = None
+    target_unlisted: float | None = None
 
     def load(self, threads: int) -> Function:
         """Import the peer; `Unavailable` if it is not installed."""
@@ -52,6 +53,10 @@ class Peer:
 
 def _skimage_skeletonize(morphology: Any, threads: int) -> Function:
     return lambda mask: morphology.skeletonize(mask, method="zhang")
+
+
+def _skimage_lee(morphology: Any, threads: int) -> Function:
+    return lambda volume: morphology.skeletonize(volume, method="lee")
 
 
 def _skimage_thin(morphology: Any, threads: int) -> Function:
@@ -77,6 +82,23 @@ def _diplib_skeleton(diplib: Any, threads: int) -> Function:
 
     diplib.SetNumberOfThreads(threads)
     return skeleton
+
+
+def _itk_thinning(itk: Any, threads: int) -> Function:
+    if not hasattr(itk, "binary_thinning_image_filter3_d"):
+        raise Unavailable("itk-thickness3d is not installed")
+    itk.MultiThreaderBase.SetGlobalMaximumNumberOfThreads(threads)
+
+    def skeleton(volume: Any) -> Any:
+        image = itk.image_view_from_array(volume.view("uint8"))
+        return itk.array_view_from_image(itk.binary_thinning_image_filter3_d(image)).view(bool)
+
+    return skeleton
+
+
+def _gaara_thin(gaara: Any, threads: int) -> Function:
+    # it works on Fortran order: the transpose spares it a conversion
+    return lambda volume: gaara.thin(volume.T, threads=threads).T
 
 
 def _eager_loss(one_hot_of: Callable[[Any, Any], Any]) -> Callable[[Any, int], Function]:
@@ -114,6 +136,8 @@ def _scattered(probability: Any, tube: Any) -> Any:
 
 SCIKIT_IMAGE = ("skimage.morphology", "scikit-image")
 DIPLIB = ("diplib", "diplib")
+ITK = ("itk", "itk-thickness3d")
+GAARA = ("gaara", "gaara")
 
 PEERS = (
     Peer(
@@ -159,6 +183,51 @@ PEERS = (
         *SCIKIT_IMAGE,
         _skimage_recipe,
         target_mean=30,
+    ),
+    Peer(
+        "scikit-image",
+        "skeletonize_3d",
+        "Lee",
+        *SCIKIT_IMAGE,
+        _skimage_lee,
+        target_least=20,
+        target_unlisted=8,
+    ),
+    Peer(
+        "itk",
+        "skeletonize_3d",
+        "Lee, BinaryThinningImageFilter3D",
+        *ITK,
+        _itk_thinning,
+        target_least=5,
+        target_unlisted=5,
+    ),
+    Peer(
+        "diplib",
+        "skeletonize_3d",
+        "Euclidean skeleton",
+        *DIPLIB,
+        _diplib_skeleton,
+        same_result=False,
+        target_least=5,
+        target_unlisted=5,
+    ),
+    Peer(
+        "gaara",
+        "skeletonize_3d",
+        "Palágyi, isthmus-based",
+        *GAARA,
+        _gaara_thin,
+        same_result=False,
+        target_least=5,
+        target_unlisted=5,
+    ),
+    Peer(
+        "scikit-image",
+        "tubed_skeleton_3d",
+        "skeletonize, dilate twice, multiply",
+        *SCIKIT_IMAGE,
+        _skimage_recipe,
     ),
     Peer(
         "torch",

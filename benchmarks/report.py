@@ -58,11 +58,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """How far one operation is ahead of one peer."""
+    """How far one operation is ahead of one peer, over the listed cases or over the others."""
 
     operation: str
     peer: str
     same_result: bool
+    listed: bool
     cases: int
     geometric_mean: float
     target_mean: float | None
@@ -87,12 +88,15 @@ class Report:
         return list(dict.fromkeys(row.operation for row in self.rows))
 
     def summaries(self) -> list[Summary]:
-        """Return one summary for each operation and peer, over listed cases if it has any."""
+        """Return a summary for each operation and peer over its listed cases.
+
+        Another one covers the other cases if they have a target or are all there is.
+        """
         found = []
         for operation in self.operations():
             rows = [row for row in self.rows if row.operation == operation]
             for name in dict.fromkeys(peer.name for row in rows for peer in row.peers):
-                found.append(_summarise(operation, name, rows))
+                found += _summarise(operation, name, rows)
         return found
 
     def save(self, path: Path) -> None:
@@ -176,21 +180,35 @@ def _row(content: dict[str, Any]) -> Row:
     return Row(**{**content, **times, "peers": peers})
 
 
-def _summarise(operation: str, name: str, rows: list[Row]) -> Summary:
-    listed = [row for row in rows if row.listed] or rows
-    found = [(peer, row.case) for row in listed for peer in row.peers if peer.name == name]
-    if not found:
-        found = [(peer, row.case) for row in rows for peer in row.peers if peer.name == name]
+def _summarise(operation: str, name: str, rows: list[Row]) -> list[Summary]:
+    peer = next((p for p in PEERS if (p.operation, p.name) == (operation, name)), None)
+    rows = [row for row in rows if any(p.name == name for p in row.peers)]
+    listed = [row for row in rows if row.listed]
+    others = [row for row in rows if not row.listed]
+    targets = (peer.target_mean, peer.target_least) if peer else (None, None)
+    target_others = peer.target_unlisted if peer else None
+    found = []
+    if listed:
+        found.append(_summary(listed, name, *targets))
+    if others and (target_others is not None or not listed):
+        found.append(_summary(others, name, None, target_others))
+    return found
+
+
+def _summary(
+    rows: list[Row], name: str, target_mean: float | None, target_least: float | None
+) -> Summary:
+    found = [(peer, row.case) for row in rows for peer in row.peers if peer.name == name]
     slowest, case = min(found, key=lambda pair: pair[0].ratio)
-    definition = next((p for p in PEERS if (p.operation, p.name) == (operation, name)), None)
     return Summary(
-        operation=operation,
+        operation=rows[0].operation,
         peer=name,
         same_result=slowest.same_result,
+        listed=rows[0].listed,
         cases=len(found),
         geometric_mean=math.exp(sum(math.log(peer.ratio) for peer, _ in found) / len(found)),
-        target_mean=definition.target_mean if definition else None,
+        target_mean=target_mean,
         least=slowest.ratio,
         least_case=case,
-        target_least=definition.target_least if definition else None,
+        target_least=target_least,
     )

@@ -22,6 +22,7 @@ class Mismatch(Exception):
 def run(
     command: str,
     *,
+    dims: int | None = None,
     quick: bool = False,
     cases: Sequence[str] = (),
     peers: Sequence[str] | None = None,
@@ -34,6 +35,8 @@ def run(
     ----------
     command : str
         Subcommand: ``"thin"``, ``"tube"`` or ``"loss"``.
+    dims : int, optional
+        Only operations on images (2) or on volumes (3).
     quick : bool
         Few repeats, one input a case and, unless they are named, only the light cases.
     cases, peers : sequence of str, optional
@@ -50,14 +53,15 @@ def run(
     Raises
     ------
     ValueError
-        An unknown command, case or peer, or fewer than 1 threads.
+        An unknown command, case or peer, dims that the command lacks, or fewer than 1 threads.
     Mismatch
         A result of ours differs from that of a peer with the same result by definition.
     """
-    operations = [operation for operation in OPERATIONS if operation.command == command]
     _check_names("command", [command], [operation.command for operation in OPERATIONS])
-    known = [case.name for case in SUITES[operations[0].suite]]
-    _check_names("case", cases, known)
+    operations = [o for o in OPERATIONS if o.command == command and dims in (None, o.dims)]
+    if not operations:
+        raise ValueError(f"{command} has no operation in {dims} dimensions")
+    _check_names("case", cases, [c.name for o in operations for c in SUITES[o.suite]])
     _check_names("peer", peers or (), [p.name for operation in operations for p in operation.peers])
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
@@ -130,7 +134,7 @@ def _time(
         case=case.name,
         listed=case.listed,
         images=len(inputs),
-        shape=list(main_array(inputs[0]).shape),
+        shape=list(main_array(max(inputs, key=pixels)).shape),
         pixels=sum(pixels(item) for item in inputs),
         ours=times[OURS],
         copy=copy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -88,20 +89,24 @@ def _title(operation: str) -> str:
     return next((o.title for o in OPERATIONS if o.name == operation), operation)
 
 
+def _speed(operation: str) -> str:
+    volumes = any(o.name == operation and o.dims == 3 for o in OPERATIONS)
+    return "Mvoxel/s" if volumes else "Mpixel/s"
+
+
 def _table(report: Report, operation: str, *, spread: bool) -> tuple[list[str], list[list[str]]]:
     rows = [row for row in report.rows if row.operation == operation]
     names = list(dict.fromkeys(peer.name for row in rows for peer in row.peers))
     # the paired columns: a peer's time, and how many times ours that is
-    header = ["case", "input", "tubeskel", "Mpixel/s", "copy", "over copy"]
+    header = ["case", "input", "tubeskel", _speed(operation), "copy", "over copy"]
     header += [column for name in names for column in (name, "ratio")]
     return header, [_cells(row, names, spread) for row in rows]
 
 
 def _cells(row: Row, names: list[str], spread: bool) -> list[str]:
-    shape = " x ".join(map(str, row.shape))
     cells = [
         row.case,
-        f"{row.images} of {shape}" if row.images > 1 else shape,
+        _input(row),
         _time(row.ours, spread),
         _figures(row.mpixel_per_s),
         format_seconds(row.copy.median),
@@ -116,15 +121,22 @@ def _cells(row: Row, names: list[str], spread: bool) -> list[str]:
     return cells
 
 
+def _input(row: Row) -> str:
+    shape = " x ".join(map(str, row.shape))
+    if row.images == 1:
+        return shape
+    alike = row.pixels == row.images * math.prod(row.shape)
+    return f"{row.images} {'of' if alike else 'up to'} {shape}"
+
+
 def _notes(report: Report, operation: str) -> list[str]:
     peers = {p.name: p for row in report.rows if row.operation == operation for p in row.peers}
+    summaries = [s for s in report.summaries() if s.operation == operation]
     notes = []
-    for summary in report.summaries():
-        if summary.operation == operation:
-            peer = peers[summary.peer]
-            result = "same result, checked" if peer.same_result else "another result, not compared"
-            what = f"{peer.name} {peer.version} ({peer.algorithm}; {result})"
-            notes.append(f"{what}: {_ahead(summary)}")
+    for name, peer in peers.items():
+        result = "same result, checked" if peer.same_result else "another result, not compared"
+        ahead = "; ".join(_ahead(summary) for summary in summaries if summary.peer == name)
+        notes.append(f"{name} {peer.version} ({peer.algorithm}; {result}): {ahead}")
     if operation in report.memory:
         notes.append(_memory(report.memory[operation]))
     return notes
@@ -137,7 +149,8 @@ def _ahead(summary: Summary) -> str:
     least = f"least {_figures(summary.least)}x on {summary.least_case}"
     if summary.target_least is not None:
         least += f" (target {summary.target_least:g})"
-    return f"{mean}, {least}, over {summary.cases} case{'s' if summary.cases > 1 else ''}"
+    which = f"{'' if summary.listed else 'other '}case{'s' if summary.cases > 1 else ''}"
+    return f"{mean}, {least}, over {summary.cases} {which}"
 
 
 def _memory(memory: Memory) -> str:

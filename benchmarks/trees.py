@@ -55,6 +55,39 @@ def vessel_tree(size: int, *, seed: int = 0, trunks: int = 3) -> NDArray[np.bool
     return mask
 
 
+def vessel_tubes(size: int, *, seed: int = 0) -> NDArray[np.bool_]:
+    """Return a volume crossed by winding tubes, 2 to 6 voxels in radius, as capillaries are.
+
+    Parameters
+    ----------
+    size : int
+        Side of the cube, in voxels. The number of tubes grows with its square, so that their share
+        of the volume, about a twentieth, stays.
+    seed : int
+        Same seed, same volume.
+
+    Returns
+    -------
+    ndarray of bool, shape (size, size, size)
+
+    Examples
+    --------
+    >>> volume = vessel_tubes(64)
+    >>> volume.shape, bool(0.02 < volume.mean() < 0.1)
+    ((64, 64, 64), True)
+    """
+    rng = np.random.default_rng(seed)
+    volume = np.zeros((size,) * 3, bool)
+    for _ in range(size**2 // 550):
+        point, heading, radius = rng.random(3) * size, rng.normal(size=3), rng.uniform(2, 6)
+        while (point >= 0).all() and (point < size).all():
+            heading = heading / np.linalg.norm(heading) + rng.normal(0, 0.2, size=3)
+            end = point + 2 * radius * heading
+            stamp_capsule(volume, point, end, radius, True)
+            point = end
+    return volume
+
+
 def tubes_3d(
     shape: tuple[int, int, int], num_classes: int, *, radius: float, seed: int = 0
 ) -> NDArray[np.int64]:

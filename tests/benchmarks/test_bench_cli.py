@@ -11,6 +11,7 @@ import pytest
 from benchmarks import cases, operations, peers
 from benchmarks.cli import main
 from benchmarks.report import Report
+from benchmarks.runner import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +69,26 @@ def test_the_json_has_its_schema_and_no_paths(files):
             assert memory["input_bytes"] > 0
 
 
+@pytest.mark.parametrize(
+    ("command", "operation"), [("thin", "skeletonize_3d"), ("tube", "tubed_skeleton_3d")]
+)
+def test_a_quick_run_on_volumes(command, operation, tmp_path, capsys):
+    path = tmp_path / "volumes.json"
+    arguments = ["--quick", "--cases", "tubes-64", "--peers", "scikit-image", "--json", str(path)]
+    assert main([command, "--dims", "3", *arguments]) == 0
+    report = Report.load(path)
+    (row,) = report.rows
+    assert (row.operation, row.shape, row.pixels) == (operation, [64] * 3, 64**3)
+    assert [peer.name for peer in row.peers] == ["scikit-image"]
+    assert report.memory[operation].input_bytes == 64**3
+    assert "Mvoxel/s" in capsys.readouterr().out
+
+
+def test_dims_that_a_command_lacks():
+    with pytest.raises(ValueError, match="loss has no operation in 3 dimensions"):
+        run("loss", dims=3)
+
+
 def test_python_m_benchmarks_runs_from_the_repository():
     command = [sys.executable, "-m", "benchmarks", "tube", "--quick", "--cases", "random-0.9"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -83,6 +104,8 @@ def test_python_m_benchmarks_runs_from_the_repository():
         (["loss", "--cases", "tree-512"], "unknown case 'tree-512'; choose from 12x2x512x512, "),
         (["tube", "--peers", "diplib"], "unknown peer 'diplib'; choose from scikit-image"),
         (["thin", "--threads", "0"], "threads must be at least 1, got 0"),
+        (["thin", "--dims", "3", "--cases", "uav75"], "unknown case 'uav75'; choose from vesselnn"),
+        (["tube", "--dims", "3", "--peers", "itk"], "unknown peer 'itk'; choose from scikit-image"),
         (["markdown"], "name at least one JSON file"),
         (["markdown", "absent.json"], "absent.json"),
     ],
@@ -126,6 +149,10 @@ def test_what_is_missing_is_skipped_and_said(monkeypatch, tmp_path, capsys):
     assert "not run: absent: no-such-package is not installed" in printed
     assert "not run: uav75: no ../shared/data/UAV75/test_lab/*.png" in printed
     assert main(["tube", "--quick", "--cases", "uav75"]) == 2
+    volumes = ["--dims", "3", "--quick", "--cases", "topcow", "tubes-64"]
+    assert main(["tube", *volumes]) == 0
+    printed = capsys.readouterr().out
+    assert "not run: topcow: no ../shared/data/TopCoW_roi_labels/*.nii.gz" in printed
 
 
 def test_markdown_goes_between_the_markers_of_the_readme(files, tmp_path, capsys):

@@ -36,6 +36,21 @@ def test_summaries_are_over_the_listed_cases(report):
     assert (summary.least, summary.least_case) == (pytest.approx(1), "three")
 
 
+def test_unlisted_cases_have_their_own_target(report):
+    rows = [replace(r, operation="skeletonize_3d", shape=[9, 10, 100]) for r in report.rows]
+    report.rows = [replace(rows[0], images=3), *rows[1:]]
+    listed, others = report.summaries()
+    assert (listed.listed, listed.cases, listed.target_least) == (True, 2, 20)
+    assert (others.listed, others.cases, others.target_least) == (False, 1, 8)
+    assert (others.least_case, others.least) == ("three", pytest.approx(1))
+    text = markdown(report)
+    assert "least 100x on one (target 20), over 2 cases; geometric mean 1.00x, " in text
+    assert "least 1.00x on three (target 8), over 1 other case" in text
+    assert "| case | input | tubeskel | Mvoxel/s |" in text
+    # 10000 voxels are less than three times the largest shape
+    assert "| one | 3 up to 9 x 10 x 100 |" in text
+
+
 def test_derived_numbers(report):
     assert report.rows[0].mpixel_per_s == pytest.approx(10)
     assert report.rows[0].over_copy == pytest.approx(1000)

@@ -1,14 +1,18 @@
 """Timing against a clock of our own, memory against an allocation of known size, and the cases."""
 
+import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import memory, timing
-from benchmarks.cases import SUITES
+import tubeskel
+from benchmarks import cases, memory, timing
+from benchmarks.cases import SUITES, Unavailable
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.timing import Effort, Time, in_turn
-from benchmarks.trees import tubes_3d, vessel_tree
+from benchmarks.trees import tubes_3d, vessel_tree, vessel_tubes
 
+LEE = next(operation for operation in OPERATIONS if operation.name == "skeletonize_3d")
 EFFORT = Effort(runs=7, seconds=1.0, slow_runs=3, slow_seconds=10.0, once=20.0)
 
 
@@ -103,3 +107,37 @@ def test_generated_cases_repeat_themselves():
     assert set(np.unique(thick)) == {0, 1, 2, 3}
     assert 0 < (thin > 0).sum() < (thick > 0).sum()
     assert not ((thin > 0) & (thick == 0)).any()
+    volume = vessel_tubes(48, seed=3)
+    assert volume.shape == (48, 48, 48)
+    assert volume.dtype == bool
+    np.testing.assert_array_equal(volume, vessel_tubes(48, seed=3))
+    assert (volume != vessel_tubes(48, seed=4)).any()
+
+
+def test_volumes_are_read_as_masks_in_order_of_depth(tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "DATA", tmp_path)
+    labels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) % 5
+    for folder in ("vesselNN/labels", "TopCoW_roi_labels"):
+        (tmp_path / folder).mkdir(parents=True)
+    pages = [Image.fromarray(page) for page in labels]
+    pages[0].save(tmp_path / "vesselNN/labels/a.tif", save_all=True, append_images=pages[1:])
+    nibabel.save(nibabel.Nifti1Image(labels.T, np.eye(4)), tmp_path / "TopCoW_roi_labels/a.nii.gz")
+    for case in cases.VOLUMES[:2]:
+        (mask,) = case.load()
+        assert mask.dtype == bool
+        assert mask.flags.c_contiguous
+        np.testing.assert_array_equal(mask, labels > 0)
+
+
+@pytest.mark.parametrize("peer", LEE.peers, ids=lambda peer: peer.name)
+def test_peers_thin_volumes(peer):
+    volume = vessel_tubes(48)
+    try:
+        skeleton = peer.load(1)(volume)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert skeleton.shape == volume.shape
+    assert 0 < np.count_nonzero(skeleton) < np.count_nonzero(volume) / 4
+    assert not (skeleton.astype(bool) & ~volume).any()
+    if peer.same_result:
+        assert LEE.difference(tubeskel.skeletonize(volume), skeleton) is None
