@@ -1,6 +1,6 @@
-// The torch door, on the LibTorch Stable ABI: one library for every PyTorch from 2.10 on.
+// The torch door, on the LibTorch Stable ABI: one library for every PyTorch from 2.10 on. The ops
+// and what they do on the CPU.
 // Shapes and options are checked in Python; tensors arrive contiguous.
-#include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -15,15 +15,12 @@
 
 #include "../cpu/images.h"
 #include "../cpu/srl.h"
-#ifdef TUBESKEL_WITH_CUDA
-#include "../cuda/pack_bits.h"
-#endif
+#include "tensors.h"
 
 namespace {
 
+using namespace tubeskel::bindings;
 using namespace tubeskel::cpu;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
 
 // ---- threads: torch's setting, capped by tubeskel's
 
@@ -39,70 +36,19 @@ void set_thread_limit(int64_t limit) {
 
 // ---- tensors
 
-ElementType element_type(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case ScalarType::Bool:
-    case ScalarType::Byte:
-      return {Kind::kUnsigned, 1};
-    case ScalarType::UInt16:
-      return {Kind::kUnsigned, 2};
-    case ScalarType::UInt32:
-      return {Kind::kUnsigned, 4};
-    case ScalarType::UInt64:
-      return {Kind::kUnsigned, 8};
-    case ScalarType::Char:
-      return {Kind::kSigned, 1};
-    case ScalarType::Short:
-      return {Kind::kSigned, 2};
-    case ScalarType::Int:
-      return {Kind::kSigned, 4};
-    case ScalarType::Long:
-      return {Kind::kSigned, 8};
-    case ScalarType::Half:
-      return {Kind::kFloat, 2};
-    case ScalarType::BFloat16:
-      return {Kind::kBrainFloat, 2};
-    case ScalarType::Float:
-      return {Kind::kFloat, 4};
-    case ScalarType::Double:
-      return {Kind::kFloat, 8};
-    default:
-      throw std::invalid_argument("unsupported dtype");
-  }
-}
-
-// tensor: [..., rows, columns], or [..., planes, rows, columns] for three spatial axes
 Batch batch_of(const Tensor& tensor, int64_t spatial_dims) {
-  const int64_t first = tensor.dim() - spatial_dims;
-  int64_t images = 1;
-  for (int64_t d = 0; d < first; ++d) images *= tensor.size(d);
+  const Shape shape = shape_of(tensor, spatial_dims);
   return {tensor.const_data_ptr(),
           element_type(tensor),
-          images,
-          spatial_dims == 3 ? tensor.size(first) : 1,
-          tensor.size(tensor.dim() - 2),
-          tensor.size(tensor.dim() - 1)};
+          shape.images,
+          shape.planes,
+          shape.rows,
+          shape.columns};
 }
 
 Method method_of(const std::string& name) {
   if (name == "lee") return Method::kLee;
   return name == "guo_hall" ? Method::kGuoHall : Method::kZhang;
-}
-
-FootprintShape shape_of(const std::string& name) {
-  if (name == "box") return FootprintShape::kBox;
-  return name == "ball" ? FootprintShape::kBall : FootprintShape::kDiamond;
-}
-
-Tensor new_bools(const Tensor& like) {
-  return torch::stable::new_empty(like, like.sizes(), ScalarType::Bool);
-}
-
-// [..., rows, ceil(columns / 64)] of int64
-Tensor new_words(const Tensor& image) {
-  std::vector<int64_t> sizes(image.sizes().begin(), image.sizes().end());
-  sizes.back() = ceil_div(sizes.back(), kWordColumns);
-  return torch::stable::new_empty(image, sizes, ScalarType::Long);
 }
 
 // ---- morphology
@@ -128,8 +74,9 @@ Tensor dilate_cpu(const Tensor& image, int64_t spatial_dims, const std::string& 
                   double radius, double plane_spacing, double row_spacing, double column_spacing) {
   Tensor out = new_bools(image);
   Interrupt interrupt;
-  const Footprint rows = make_footprint(
-      shape_of(footprint), radius, {plane_spacing, row_spacing, column_spacing}, spatial_dims == 2);
+  const Footprint rows =
+      make_footprint(footprint_shape(footprint), radius,
+                     {plane_spacing, row_spacing, column_spacing}, spatial_dims == 2);
   dilate_images(batch_of(image, spatial_dims), rows, static_cast<uint8_t*>(out.mutable_data_ptr()),
                 {threads(), interrupt});
   return out;
@@ -285,38 +232,3 @@ STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
   m.impl("srl_loss", TORCH_BOX(&srl_loss_cpu));
   m.impl("srl_gradient", TORCH_BOX(&srl_gradient_cpu));
 }
-
-#ifdef TUBESKEL_WITH_CUDA
-
-// Exists in CUDA builds of PyTorch only; this library also loads where it does not.
-extern "C" __attribute__((weak)) int32_t aoti_torch_get_current_cuda_stream(int32_t, void**);
-
-namespace {
-
-void* current_stream(const Tensor& tensor) {
-  void* stream = nullptr;
-  if (!aoti_torch_get_current_cuda_stream ||
-      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream) != 0)
-    throw std::runtime_error("this PyTorch has no CUDA streams");
-  return stream;
-}
-
-Tensor pack_bits_cuda(const Tensor& image) {
-  const torch::stable::accelerator::DeviceGuard guard(image.get_device_index());
-  Tensor out = new_words(image);
-  const Batch batch = batch_of(image, 2);
-  if (batch.type.size != 1)
-    throw std::invalid_argument("pack_bits on CUDA takes bool, uint8 or int8 images");
-  tubeskel::cuda::pack_bits(static_cast<const uint8_t*>(batch.data), batch.images * batch.rows,
-                            batch.columns, static_cast<uint64_t*>(out.mutable_data_ptr()),
-                            current_stream(image));
-  return out;
-}
-
-}  // namespace
-
-STABLE_TORCH_LIBRARY_IMPL(tubeskel, CUDA, m) {
-  m.impl("pack_bits", TORCH_BOX(&pack_bits_cuda));
-}
-
-#endif

@@ -1,7 +1,6 @@
 #include "dilate.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 
 #include "kernels.h"
@@ -45,32 +44,6 @@ void add_plane(const BitImage& source, int64_t plane, int64_t first,
 }
 
 }  // namespace
-
-Footprint make_footprint(FootprintShape shape, double radius, std::array<double, 3> spacing,
-                         bool flat) {
-  // Columns on either side, negative if the row is out of reach.
-  const auto half_width = [&](double dp, double dr) {
-    const double p = dp * spacing[0], r = dr * spacing[1];
-    if (shape == FootprintShape::kDiamond) return radius - p - r;
-    if (shape == FootprintShape::kBox) return std::max(p, r) <= radius ? radius : -1.0;
-    const double square = radius * radius - p * p - r * r;
-    if (square < 0) return -1.0;
-    // The root is corrected where rounding took it across a whole number of columns.
-    double width = std::floor(std::sqrt(square) / spacing[2]);
-    const auto reaches = [&](double w) { return w * spacing[2] * (w * spacing[2]) <= square; };
-    while (width > 0 && !reaches(width)) --width;
-    while (reaches(width + 1)) ++width;
-    return width;
-  };
-  Footprint footprint;
-  for (int64_t dp = 0; half_width(double(dp), 0) >= 0 && !(flat && dp > 0); ++dp) {
-    std::vector<int64_t> rows;
-    for (int64_t dr = 0; half_width(double(dp), double(dr)) >= 0; ++dr)
-      rows.push_back(int64_t(half_width(double(dp), double(dr))));
-    footprint.push_back(rows);
-  }
-  return footprint;
-}
 
 void dilate_band(const BitImage& source, int64_t plane, int64_t first, const Footprint& footprint,
                  BitImage& result) {

@@ -12,16 +12,6 @@ namespace tubeskel::cpu {
 
 enum class Rule { kZhangFirst, kZhangSecond, kGuoHallFirst, kGuoHallSecond };
 
-// Which pixels count as foreground, on the bits of any integer or float type. All fields hold
-// values of the pixel type, zero-extended.
-struct Foreground {
-  uint64_t magnitude = ~0ull;  // bits that tell zero from nonzero (all but the sign for floats)
-  uint64_t largest = ~0ull;    // a magnitude above it is invalid: NaN, or a class out of range
-  uint64_t ignored = 0;        // this value is background too
-  bool one_class = false;      // if set, only `wanted` is foreground
-  uint64_t wanted = 0;
-};
-
 // Deletions that a sub-iteration found: for each changed block its eight words.
 struct Deletions {
   Word* masks;      // [capacity, 8]

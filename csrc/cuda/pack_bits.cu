@@ -3,16 +3,12 @@
 // pixel at memory bandwidth.
 #include "pack_bits.h"
 
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
+#include "launch.h"
 
 namespace tubeskel::cuda {
 
 namespace {
 
-constexpr int kWarp = 32;
 constexpr int kWarpsPerBlock = 8;
 
 // image: [rows, columns]; out: [rows, halves], a half being 32 pixels.
@@ -24,7 +20,7 @@ __global__ void pack_bits_kernel(const uint8_t* image, int64_t rows, int64_t col
        half += step) {
     const int64_t row = half / halves, column = half % halves * kWarp + lane;
     const bool foreground = column < columns && image[row * columns + column] != 0;
-    const uint32_t bits = __ballot_sync(0xffffffffu, foreground);
+    const uint32_t bits = __ballot_sync(kAllLanes, foreground);
     if (lane == 0) out[half] = bits;
   }
 }
@@ -36,11 +32,9 @@ void pack_bits(const uint8_t* image, int64_t rows, int64_t columns, uint64_t* ou
   if (rows * halves == 0) return;
   const int64_t wanted = (rows * halves + kWarpsPerBlock - 1) / kWarpsPerBlock;
   const unsigned blocks = unsigned(wanted < (1 << 20) ? wanted : (1 << 20));
-  pack_bits_kernel<<<blocks, dim3(kWarp, kWarpsPerBlock), 0, static_cast<cudaStream_t>(stream)>>>(
-      image, rows, columns, halves, reinterpret_cast<uint32_t*>(out));
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
-    throw std::runtime_error("tubeskel::pack_bits on " + std::to_string(rows) + " x " +
-                             std::to_string(columns) + " pixels: " + cudaGetErrorString(error));
+  launch("pack_bits on " + std::to_string(rows) + " x " + std::to_string(columns) + " pixels",
+         {dim3(blocks), dim3(kWarp, kWarpsPerBlock)}, stream, pack_bits_kernel, image, rows,
+         columns, halves, reinterpret_cast<uint32_t*>(out));
 }
 
 }  // namespace tubeskel::cuda

@@ -1,0 +1,74 @@
+// Launching kernels: configuration, failures, and what the device offers.
+//
+// Kernels are plain CUDA C++ over the runtime API, without the <<<>>> syntax, so that any compiler
+// can read them; tests/cuda_emulator runs the same files on a CPU.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace tubeskel::cuda {
+
+inline constexpr int kWarp = 32;
+inline constexpr unsigned kAllLanes = 0xffffffffu;
+
+// What a failure is reported about: an op and its shapes, such as "thin on [4, 1, 512, 512]".
+using Subject = std::string;
+
+inline void check(cudaError_t error, const Subject& subject) {
+  if (error != cudaSuccess)
+    throw std::runtime_error("tubeskel::" + subject + ": " + cudaGetErrorString(error));
+}
+
+struct Launch {
+  dim3 grid, block;
+  size_t shared = 0;         // bytes of dynamic shared memory
+  bool cooperative = false;  // all blocks resident at once, so that the grid can meet
+};
+
+// Queues a kernel on a stream. Throws std::runtime_error if the launch fails.
+template <class... Parameters, class... Arguments>
+void launch(const Subject& subject, const Launch& shape, void* stream,
+            void (*kernel)(Parameters...), Arguments... arguments) {
+  if (shape.shared > 48 * 1024)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, int(shape.shared)),
+          subject);
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &attribute;
+  config.numAttrs = shape.cooperative ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), subject);
+}
+
+// What the current device offers.
+inline int attribute_of_device(cudaDeviceAttr attribute, const Subject& subject) {
+  int device = 0, value = 0;
+  check(cudaGetDevice(&device), subject);
+  check(cudaDeviceGetAttribute(&value, attribute, device), subject);
+  return value;
+}
+inline int multiprocessors(const Subject& subject) {
+  return attribute_of_device(cudaDevAttrMultiProcessorCount, subject);
+}
+inline size_t shared_memory_per_block(const Subject& subject) {
+  return size_t(attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin, subject));
+}
+
+// The dynamic shared memory of the block.
+__device__ inline unsigned char* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char tubeskel_shared[];
+  return tubeskel_shared;
+}
+
+}  // namespace tubeskel::cuda
