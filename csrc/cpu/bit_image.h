@@ -65,7 +65,12 @@ class BitImage {
     return words_.get() + first_ + j * pitch + p * plane_pitch;
   }
 
-  void clear() { std::memset(words_.get(), 0, size_t(size_) * sizeof(Word)); }
+  void clear() { clear_part(0, 1); }
+  // The share of one of several threads.
+  void clear_part(int64_t part, int64_t parts) {
+    const int64_t first = size_ * part / parts, last = size_ * (part + 1) / parts;
+    std::memset(words_.get() + first, 0, size_t(last - first) * sizeof(Word));
+  }
 
   const int64_t planes, rows, columns, strips, blocks;
   const int64_t plane_pitch, pitch;  // words from one plane, or strip, to the next

@@ -43,10 +43,11 @@ struct Kernels {
   // line whose activity has bit `border` set; clears it there.
   int64_t (*find_lee)(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
                       uint8_t* activity, int64_t blocks, Deletions);
-  // Which candidates of a block may go, those before them in raster order being deleted as
-  // `deleted`, an image of the same layout, says.
-  void (*recheck_lee)(const Word* block, const Word* deleted, int64_t pitch, int64_t plane_pitch,
-                      const Word* candidates, Word* kept);
+  // Which candidates of a block may go, those before them in raster order being deleted where the
+  // block of another image says.
+  void (*recheck_lee)(const Word* block, int64_t pitch, int64_t plane_pitch, const Word* deleted,
+                      int64_t deleted_pitch, int64_t deleted_plane_pitch, const Word* candidates,
+                      Word* kept);
   // One-pixel dilation along the rows of a block, over all strips.
   void (*widen)(Word* block, int64_t pitch, int64_t strips);
   void (*or_words)(Word* into, const Word* from, int64_t n);

@@ -121,19 +121,21 @@ int64_t find_lee(int border, const Word* line, int64_t pitch, int64_t plane_pitc
   }
 }
 
-void recheck_lee(const Word* block, const Word* deleted, int64_t pitch, int64_t plane_pitch,
-                 const Word* candidates, Word* kept) {
+void recheck_lee(const Word* block, int64_t pitch, int64_t plane_pitch, const Word* deleted,
+                 int64_t deleted_pitch, int64_t deleted_plane_pitch, const Word* candidates,
+                 Word* kept) {
   for (int v = 0; v < kVectors; ++v) {
     const Word* const p = block + v * kLanes;
     const Word* const d = deleted + v * kLanes;
     core::Neighbourhood<Rows> around;
     for (int i = 0; i < 9; ++i) {
-      const int64_t offset = (i / 3 - 1) * plane_pitch + i % 3 - 1;
-      core::RowOfWords<Rows> row = row_of_words(p + offset, pitch);
-      const core::RowOfWords<Rows> gone = row_of_words(d + offset, pitch);
+      core::RowOfWords<Rows> row = row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch);
       const Rows east = core::east_plane(row.centre, row.east);
-      if (i <= 4)  // rows that come earlier in raster order, and the western part of this one
+      if (i <= 4) {  // rows that come earlier in raster order, and the western part of this one
+        const core::RowOfWords<Rows> gone =
+            row_of_words(d + (i / 3 - 1) * deleted_plane_pitch + i % 3 - 1, deleted_pitch);
         row = {row.west & ~gone.west, row.centre & ~gone.centre, row.east & ~gone.east};
+      }
       row_planes(row, around.n + 3 * i);
       if (i == 4) around.n[14] = east;
     }
@@ -193,11 +195,13 @@ KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool&
 // of a row is completed with background.
 template <class T, class Visit>
 KERNEL void for_each_word(const Pixels& pixels, const Visit& visit) {
-  const T* const data = static_cast<const T*>(pixels.data);
-  for (int64_t column = 0; column < pixels.columns; column += 64) {
-    const int64_t n = pixels.columns - column < 64 ? pixels.columns - column : 64;
-    for (int64_t row = 0; row < pixels.rows; ++row)
-      visit(column / 64, row, data + row * pixels.columns + column, n);
+  const T* data = static_cast<const T*>(pixels.data);
+  for (int64_t row = 0; row < pixels.rows; ++row) {
+    for (int64_t column = 0; column < pixels.columns; column += 64) {
+      const int64_t n = pixels.columns - column < 64 ? pixels.columns - column : 64;
+      visit(column / 64, row, data + column, n);
+    }
+    data += pixels.columns;
   }
 }
 
@@ -252,9 +256,9 @@ KERNEL void bytes_of_bits(Word bits, uint8_t* out) {
 }
 
 void unpack(const Word* block, int64_t pitch, int64_t rows, int64_t columns, uint8_t* out) {
-  for (int64_t column = 0; column < columns; column += 64) {
-    const int64_t n = columns - column < 64 ? columns - column : 64;
-    for (int64_t row = 0; row < rows; ++row) {
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; column += 64) {
+      const int64_t n = columns - column < 64 ? columns - column : 64;
       const Word bits = block[column / 64 * pitch + row];
       uint8_t* const to = out + row * columns + column;
       if (n == 64) {

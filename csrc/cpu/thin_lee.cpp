@@ -5,18 +5,19 @@
 // neighbours still form at most one component, deletions so far applied. That order is what makes
 // the result well defined, and it seems to forbid parallel work. It does not:
 //
-// Claim. Let f take a set D of candidates to those that may go if just D is deleted before each of
-// them, that is, among the neighbours that come earlier in raster order. The walk's result is the
-// only fixpoint of f, and the sequence D, f(D), f(f(D)), ... reaches it from any start.
+// Claim. Guess which candidates go. Then take decisions again, in any order, each by the guess for
+// those neighbours that come earlier in raster order, until every decision agrees with the guess.
+// That happens, and the guess then is what the walk deletes.
 //
-// Proof. Whether candidate k is in f(D) depends on D only among candidates before k. The walk's
-// result W satisfies W = f(W), as it decides k knowing W before k. If D agrees with W on the first
-// k candidates then f(D) agrees on the first k + 1. So by induction the n-th iterate agrees with W
-// on the first n, and any fixpoint equals W.
+// Proof. Say the walk's decisions for the first k candidates are in place. They depend on each
+// other only, so they stay, and the next time candidate k + 1 is decided it is decided as in the
+// walk, for good. So it ends; and a guess that agrees with all its decisions equals the walk's,
+// candidate by candidate, by the same induction.
 //
-// Hence all candidates are decided at once, again and again, until nothing changes: 2 or 3 rounds
-// on tubes, more where long chains of neighbouring candidates hang on each other. A round only
-// looks at blocks next to a decision that changed.
+// Hence each thread decides its own part in raster order, where most decisions are right at once
+// (that all candidates go is a good first guess), and looks again only at blocks next to a decision
+// that changed. Threads take stacks of planes, one by one. A stack looks at a copy of the plane
+// before it, which is brought up to date when all threads meet: on tubes that is once or twice.
 //
 // As in 2D an iteration costs the moving border: a block is active for a border until it is looked
 // at, and becomes active for all borders when a voxel in or next to it is deleted.
@@ -24,7 +25,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <memory>
 #include <vector>
 
 #include "activity.h"
@@ -36,6 +36,8 @@ namespace tubeskel::cpu {
 namespace {
 
 constexpr uint8_t kAllBorders = 0x3f;
+// A stack is thick enough that few copies are needed, thin enough to share the work evenly.
+constexpr int64_t kStackPlanes = 8;
 
 struct Block {
   int32_t strip, plane, index;
@@ -44,83 +46,112 @@ struct Block {
 // What the threads share.
 struct Thinning {
   BitImage& volume;
-  BitImage deleted;   // this sub-iteration's decisions, zero elsewhere
+  const int64_t thickness, stacks;
+  BitImage decided;   // candidates that go, zero elsewhere; a copy of the plane before each stack
   Activity active;    // by border
   Activity doubtful;  // decisions to be taken again
 
-  explicit Thinning(BitImage& volume)
+  Thinning(BitImage& volume, int64_t thickness)
       : volume(volume),
-        deleted(volume.planes, volume.rows, volume.columns, true),
+        thickness(thickness),
+        stacks(ceil_div(volume.planes, thickness)),
+        decided(volume.planes + stacks, volume.rows, volume.columns, true),
         active(volume, kAllBorders, kAllBorders),
-        doubtful(volume, 1, 0) {
-    deleted.clear();
+        doubtful(volume, 1, 0) {}
+
+  bool ends_stack(const Block& block) const {
+    return block.plane % thickness == thickness - 1 && block.plane + 1 < volume.planes;
+  }
+  Word* voxels(const Block& block) const {
+    return volume.strip(block.strip, block.plane) + block.index * kBlockRows;
+  }
+  Word* decisions(const Block& block) const {
+    return decided.strip(block.strip, block.plane + block.plane / thickness + 1) +
+           block.index * kBlockRows;
+  }
+  // What the next stack sees of a block that ends a stack.
+  Word* copy_of_decisions(const Block& block) const {
+    return decisions(block) + decided.plane_pitch;
+  }
+  uint8_t& doubt(const Block& block) const {
+    return doubtful.line(block.strip, block.plane)[block.index];
   }
 };
 
-// The planes that one thread works on, and its candidates.
+// Hands out the stacks of a sub-iteration: to each thread those it had before, as they are in its
+// cache, and then those that others have not come to yet.
+class Dealer {
+ public:
+  Dealer(int64_t stacks, int members) : stacks_(stacks), members_(members), next_(members) {
+    reset();
+  }
+  void reset() {
+    for (int member = 0; member < members_; ++member) next_[member] = first(member);
+  }
+  template <class Visit>
+  void for_each(int member, const Visit& visit) {
+    for (int k = 0; k < members_; ++k) {
+      const int owner = (member + k) % members_;
+      for (int64_t stack; (stack = next_[owner].fetch_add(1)) < first(owner + 1);) visit(stack);
+    }
+  }
+
+ private:
+  int64_t first(int member) const { return stacks_ * member / members_; }
+
+  const int64_t stacks_;
+  const int members_;
+  std::vector<std::atomic<int64_t>> next_;
+};
+
+// What one thread does.
 class Share {
  public:
-  Share(Thinning& shared, int64_t first_plane, int64_t last_plane)
-      : shared_(shared),
-        first_(first_plane),
-        last_(last_plane),
-        capacity_((last_plane - first_plane) * shared.volume.strips * shared.volume.blocks),
-        candidates_(capacity_ * kBlockRows),
-        decisions_(capacity_ * kBlockRows),
-        line_blocks_(shared.volume.blocks) {}
+  Share(Thinning& shared, int member)
+      : shared_(shared), member_(member), line_blocks_(shared.volume.blocks) {}
 
   // Returns whether there are candidates.
-  bool find(int border) {
-    const BitImage& volume = shared_.volume;
+  bool find(int border, Dealer& dealer) {
     blocks_.clear();
-    for (int64_t p = first_; p < last_; ++p) {
-      for (int64_t j = 0; j < volume.strips; ++j) {
-        const Deletions here{candidate(blocks_.size()), line_blocks_.get()};
-        const int64_t n =
-            kernels().find_lee(border, volume.strip(j, p), volume.pitch, volume.plane_pitch,
-                               shared_.active.line(j, p), volume.blocks, here);
-        for (int64_t i = 0; i < n; ++i)
-          blocks_.push_back({int32_t(j), int32_t(p), line_blocks_[i]});
-      }
-    }
-    // The start of the iteration: all candidates go, and every decision is in doubt.
+    dealer.for_each(member_, [&](int64_t stack) {
+      const int64_t first = stack * shared_.thickness;
+      const int64_t last = std::min(first + shared_.thickness, shared_.volume.planes);
+      for (int64_t plane = first; plane < last; ++plane) find_in(plane, border);
+    });
+    // The first guess: all candidates go, and every decision is in doubt.
     for (size_t i = 0; i < blocks_.size(); ++i) {
-      std::copy_n(candidate(i), kBlockRows, words(shared_.deleted, blocks_[i]));
-      *doubt(blocks_[i]) = 1;
+      std::copy_n(candidate(i), kBlockRows, shared_.decisions(blocks_[i]));
+      if (shared_.ends_stack(blocks_[i]))
+        std::copy_n(candidate(i), kBlockRows, shared_.copy_of_decisions(blocks_[i]));
+      shared_.doubt(blocks_[i]) = 1;
     }
     return !blocks_.empty();
   }
 
-  // Takes the decisions that are in doubt.
-  void decide() {
-    const BitImage& volume = shared_.volume;
-    pending_.clear();
-    for (size_t i = 0; i < blocks_.size(); ++i) {
-      uint8_t* const doubtful = doubt(blocks_[i]);
-      if (!*doubtful) continue;
-      *doubtful = 0;
-      pending_.push_back(i);
-      kernels().recheck_lee(words(volume, blocks_[i]), words(shared_.deleted, blocks_[i]),
-                            volume.pitch, volume.plane_pitch, candidate(i), decision(i));
+  // Takes the decisions that are in doubt, until none is left here. Returns the rounds this took.
+  int64_t decide() {
+    for (int64_t rounds = 0;; ++rounds) {
+      bool again = false;
+      for (size_t i = 0; i < blocks_.size(); ++i) {
+        if (!shared_.doubt(blocks_[i])) continue;
+        again = true;
+        decide(blocks_[i], candidate(i));
+      }
+      if (!again) return rounds;
     }
   }
 
-  // Publishes them. Returns whether one changed.
+  // Shows the next stacks what changed in the planes before them. Returns whether anything did.
   bool publish() {
     bool any = false;
-    for (const size_t i : pending_) {
-      const Block& block = blocks_[i];
-      Word* const published = words(shared_.deleted, block);
-      Word changed[kBlockRows], some = 0;
-      for (int64_t row = 0; row < kBlockRows; ++row)
-        some |= changed[row] = published[row] ^ decision(i)[row];
-      if (!some) continue;
+    for (const Block& block : changed_ends_) {
+      Word* const copy = shared_.copy_of_decisions(block);
+      Word changed[kBlockRows];
+      if (!update(copy, shared_.decisions(block), changed)) continue;
       any = true;
-      std::copy_n(decision(i), kBlockRows, published);
-      // Later in raster order are this plane and the next.
-      for (int64_t p = block.plane; p <= block.plane + 1; ++p)
-        shared_.doubtful.wake(changed, block.strip, p, block.index);
+      shared_.doubtful.wake(changed, block.strip, block.plane + 1, block.index);
     }
+    changed_ends_.clear();
     return any;
   }
 
@@ -128,8 +159,8 @@ class Share {
   bool apply() {
     bool any = false;
     for (const Block& block : blocks_) {
-      Word* const gone = words(shared_.deleted, block);
-      Word* const left = words(shared_.volume, block);
+      Word* const gone = shared_.decisions(block);
+      Word* const left = shared_.voxels(block);
       Word some = 0;
       for (int64_t row = 0; row < kBlockRows; ++row) {
         left[row] &= ~gone[row];
@@ -140,26 +171,61 @@ class Share {
       for (int64_t p = block.plane - 1; p <= block.plane + 1; ++p)
         shared_.active.wake(gone, block.strip, p, block.index);
       std::fill_n(gone, kBlockRows, Word(0));
+      if (shared_.ends_stack(block))
+        std::fill_n(shared_.copy_of_decisions(block), kBlockRows, Word(0));
     }
     return any;
   }
 
  private:
-  static Word* words(const BitImage& image, const Block& block) {
-    return image.strip(block.strip, block.plane) + block.index * kBlockRows;
+  // Makes `words` equal to `wanted`. Returns whether they were not, and where.
+  static bool update(Word* words, const Word* wanted, Word* changed) {
+    Word some = 0;
+    for (int64_t row = 0; row < kBlockRows; ++row) {
+      some |= changed[row] = words[row] ^ wanted[row];
+      words[row] = wanted[row];
+    }
+    return some != 0;
   }
-  uint8_t* doubt(const Block& block) {
-    return shared_.doubtful.line(block.strip, block.plane) + block.index;
+
+  void decide(const Block& block, const Word* candidates) {
+    const BitImage& volume = shared_.volume;
+    const BitImage& decided = shared_.decided;
+    Word decision[kBlockRows], changed[kBlockRows];
+    shared_.doubt(block) = 0;
+    kernels().recheck_lee(shared_.voxels(block), volume.pitch, volume.plane_pitch,
+                          shared_.decisions(block), decided.pitch, decided.plane_pitch, candidates,
+                          decision);
+    if (!update(shared_.decisions(block), decision, changed)) return;
+    shared_.doubtful.wake(changed, block.strip, block.plane, block.index);
+    if (shared_.ends_stack(block))
+      changed_ends_.push_back(block);
+    else
+      shared_.doubtful.wake(changed, block.strip, block.plane + 1, block.index);
   }
-  Word* candidate(size_t i) { return candidates_.get() + int64_t(i) * kBlockRows; }
-  Word* decision(size_t i) { return decisions_.get() + int64_t(i) * kBlockRows; }
+
+  void find_in(int64_t plane, int border) {
+    const BitImage& volume = shared_.volume;
+    for (int64_t strip = 0; strip < volume.strips; ++strip) {
+      const size_t enough = (blocks_.size() + size_t(volume.blocks)) * kBlockRows;
+      if (candidates_.size() < enough) candidates_.resize(2 * enough);
+      const Deletions here{candidate(blocks_.size()), line_blocks_.get()};
+      const int64_t n =
+          kernels().find_lee(border, volume.strip(strip, plane), volume.pitch, volume.plane_pitch,
+                             shared_.active.line(strip, plane), volume.blocks, here);
+      for (int64_t i = 0; i < n; ++i)
+        blocks_.push_back({int32_t(strip), int32_t(plane), line_blocks_[i]});
+    }
+  }
+
+  Word* candidate(size_t i) { return candidates_.data() + i * kBlockRows; }
 
   Thinning& shared_;
-  const int64_t first_, last_, capacity_;
-  Buffer<Word> candidates_, decisions_;
+  const int member_;
+  std::vector<Block> blocks_;     // those with candidates
+  std::vector<Word> candidates_;  // of each, eight rows
+  std::vector<Block> changed_ends_;
   Buffer<int32_t> line_blocks_;
-  std::vector<Block> blocks_;
-  std::vector<size_t> pending_;
 };
 
 }  // namespace
@@ -167,31 +233,31 @@ class Share {
 LeeStatistics thin_lee(BitImage& volume, int threads, Interrupt& interrupt) {
   const int borders = volume.planes == 1 ? 4 : 6;
   const int64_t voxels = volume.planes * volume.rows * volume.columns;
-  const int members = int(std::min<int64_t>(threads_for(voxels, threads), volume.planes));
-  Thinning shared(volume);
-  std::vector<std::unique_ptr<Share>> shares;
-  for (int member = 0; member < members; ++member)
-    shares.push_back(std::make_unique<Share>(shared, volume.planes * member / members,
-                                             volume.planes * (member + 1) / members));
+  const int wanted = threads_for(voxels, threads);
+  Thinning shared(volume, wanted == 1 ? volume.planes : kStackPlanes);
+  const int members = int(std::min<int64_t>(wanted, shared.stacks));
+  Dealer dealers[2] = {{shared.stacks, members}, {shared.stacks, members}};
   Barrier barrier(members);
   Vote vote(barrier);
   LeeStatistics statistics;
 
   run_team(members, [&](int member) {
-    Share& mine = *shares[member];
+    Share mine(shared, member);
+    shared.decided.clear_part(member, members);
     int64_t turn = 0, iterations = 0, rounds = 0, most_rounds = 0;
     for (bool changed = true; changed; ++iterations) {
       changed = false;
       for (int border = 0; border < borders; ++border) {
         if (vote.any(interrupt.requested(), turn)) return;
-        if (!vote.any(mine.find(border), turn)) continue;
+        Dealer& dealer = dealers[border % 2];
+        const bool found = vote.any(mine.find(border, dealer), turn);
+        if (member == 0) dealer.reset();  // all meet before the next but one border
+        if (!found) continue;
         int64_t here = 0;
-        bool unsettled = true;
-        for (; unsettled; ++here) {
-          mine.decide();
+        do {
+          here += mine.decide();
           barrier.wait();
-          unsettled = vote.any(mine.publish(), turn);
-        }
+        } while (vote.any(mine.publish(), turn));
         rounds += here;
         most_rounds = std::max(most_rounds, here);
         changed |= vote.any(mine.apply(), turn);

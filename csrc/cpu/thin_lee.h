@@ -9,7 +9,7 @@ namespace tubeskel::cpu {
 
 struct LeeStatistics {
   int64_t iterations = 0;   // passes over all borders
-  int64_t rounds = 0;       // of the re-check, in all sub-iterations
+  int64_t rounds = 0;       // of the first thread's re-checks, in all sub-iterations
   int64_t most_rounds = 0;  // in one sub-iteration
 };
 

@@ -100,7 +100,7 @@ def test_rounds_of_the_recheck_are_reported():
     iterations, rounds, most = _array.lee_statistics(volume, 1)
     assert iterations > 1
     assert rounds >= most >= 2
-    assert (iterations, rounds, most) == _array.lee_statistics(volume, 3)
+    assert iterations == _array.lee_statistics(volume, 3)[0]
 
 
 def test_real_volumes(data_folder):
