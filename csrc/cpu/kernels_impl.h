@@ -96,6 +96,7 @@ KERNEL int64_t find_lee_at(const Word* line, int64_t pitch, int64_t plane_pitch,
     for (int lane = 0; lane < kLanes; ++lane) some |= here[lane];
     if (!some) return here;
     core::Neighbourhood<Rows> around;
+#pragma GCC unroll 9
     for (int i = 0; i < 9; ++i)
       row_planes(row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch), around.n + 3 * i);
     return core::lee_candidates(around, kBorder);
@@ -128,6 +129,7 @@ void recheck_lee(const Word* block, int64_t pitch, int64_t plane_pitch, const Wo
     const Word* const p = block + v * kLanes;
     const Word* const d = deleted + v * kLanes;
     core::Neighbourhood<Rows> around;
+#pragma GCC unroll 9
     for (int i = 0; i < 9; ++i) {
       core::RowOfWords<Rows> row = row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch);
       const Rows east = core::east_plane(row.centre, row.east);

@@ -110,48 +110,51 @@ class Share {
   Share(Thinning& shared, int member)
       : shared_(shared), member_(member), line_blocks_(shared.volume.blocks) {}
 
-  // Returns whether there are candidates.
-  bool find(int border, Dealer& dealer) {
+  // Finds candidates and decides on them, plane by plane, while all that this reads is in the
+  // cache. Returns whether there are any.
+  bool sweep(int border, Dealer& dealer) {
     blocks_.clear();
+    int64_t expected = -1;
+    size_t new_ends = 0;
     dealer.for_each(member_, [&](int64_t stack) {
+      if (stack == expected) publish(new_ends);  // to others when all meet
+      expected = stack + 1;
+      new_ends = changed_ends_.size();
       const int64_t first = stack * shared_.thickness;
       const int64_t last = std::min(first + shared_.thickness, shared_.volume.planes);
-      for (int64_t plane = first; plane < last; ++plane) find_in(plane, border);
+      for (int64_t plane = first; plane < last; ++plane) {
+        const size_t known = blocks_.size();
+        find(plane, border);
+        decide(known);
+      }
     });
-    // The first guess: all candidates go, and every decision is in doubt.
-    for (size_t i = 0; i < blocks_.size(); ++i) {
-      std::copy_n(candidate(i), kBlockRows, shared_.decisions(blocks_[i]));
-      if (shared_.ends_stack(blocks_[i]))
-        std::copy_n(candidate(i), kBlockRows, shared_.copy_of_decisions(blocks_[i]));
-      shared_.doubt(blocks_[i]) = 1;
-    }
     return !blocks_.empty();
   }
 
-  // Takes the decisions that are in doubt, until none is left here. Returns the rounds this took.
-  int64_t decide() {
-    for (int64_t rounds = 0;; ++rounds) {
-      bool again = false;
-      for (size_t i = 0; i < blocks_.size(); ++i) {
-        if (!shared_.doubt(blocks_[i])) continue;
-        again = true;
-        decide(blocks_[i], candidate(i));
-      }
-      if (!again) return rounds;
+  // Takes the decisions that are in doubt, from a block on, until none is left.
+  void decide(size_t first = 0) {
+    int64_t rounds = 0;
+    for (bool again = first < blocks_.size(); again; ++rounds) {
+      again = false;
+      for (size_t i = first; i < blocks_.size(); ++i)
+        if (shared_.doubt(blocks_[i])) again |= decide(blocks_[i], candidate(i));
     }
+    rounds_ += rounds;
+    most_rounds_ = std::max(most_rounds_, rounds);
   }
 
-  // Shows the next stacks what changed in the planes before them. Returns whether anything did.
-  bool publish() {
+  // Shows the next stacks what changed in the planes before them, from an entry of the list on.
+  // Returns whether anything did.
+  bool publish(size_t first = 0) {
     bool any = false;
-    for (const Block& block : changed_ends_) {
-      Word* const copy = shared_.copy_of_decisions(block);
+    for (size_t i = first; i < changed_ends_.size(); ++i) {
+      const Block& block = changed_ends_[i];
       Word changed[kBlockRows];
-      if (!update(copy, shared_.decisions(block), changed)) continue;
+      if (!update(shared_.copy_of_decisions(block), shared_.decisions(block), changed)) continue;
       any = true;
       shared_.doubtful.wake(changed, block.strip, block.plane + 1, block.index);
     }
-    changed_ends_.clear();
+    changed_ends_.resize(first);
     return any;
   }
 
@@ -177,18 +180,21 @@ class Share {
     return any;
   }
 
+  int64_t rounds() const { return rounds_; }
+  int64_t most_rounds() const { return most_rounds_; }
+
  private:
   // Makes `words` equal to `wanted`. Returns whether they were not, and where.
   static bool update(Word* words, const Word* wanted, Word* changed) {
     Word some = 0;
-    for (int64_t row = 0; row < kBlockRows; ++row) {
-      some |= changed[row] = words[row] ^ wanted[row];
-      words[row] = wanted[row];
-    }
+    for (int64_t row = 0; row < kBlockRows; ++row) some |= changed[row] = words[row] ^ wanted[row];
+    // Most often there is nothing to do, and words just written are slow to read.
+    if (some) std::copy_n(wanted, kBlockRows, words);
     return some != 0;
   }
 
-  void decide(const Block& block, const Word* candidates) {
+  // Returns whether the decision changed.
+  bool decide(const Block& block, const Word* candidates) {
     const BitImage& volume = shared_.volume;
     const BitImage& decided = shared_.decided;
     Word decision[kBlockRows], changed[kBlockRows];
@@ -196,15 +202,16 @@ class Share {
     kernels().recheck_lee(shared_.voxels(block), volume.pitch, volume.plane_pitch,
                           shared_.decisions(block), decided.pitch, decided.plane_pitch, candidates,
                           decision);
-    if (!update(shared_.decisions(block), decision, changed)) return;
+    if (!update(shared_.decisions(block), decision, changed)) return false;
     shared_.doubtful.wake(changed, block.strip, block.plane, block.index);
     if (shared_.ends_stack(block))
       changed_ends_.push_back(block);
     else
       shared_.doubtful.wake(changed, block.strip, block.plane + 1, block.index);
+    return true;
   }
 
-  void find_in(int64_t plane, int border) {
+  void find(int64_t plane, int border) {
     const BitImage& volume = shared_.volume;
     for (int64_t strip = 0; strip < volume.strips; ++strip) {
       const size_t enough = (blocks_.size() + size_t(volume.blocks)) * kBlockRows;
@@ -213,8 +220,14 @@ class Share {
       const int64_t n =
           kernels().find_lee(border, volume.strip(strip, plane), volume.pitch, volume.plane_pitch,
                              shared_.active.line(strip, plane), volume.blocks, here);
-      for (int64_t i = 0; i < n; ++i)
-        blocks_.push_back({int32_t(strip), int32_t(plane), line_blocks_[i]});
+      for (int64_t i = 0; i < n; ++i) {
+        const Block block{int32_t(strip), int32_t(plane), line_blocks_[i]};
+        // The first guess: all candidates go. All decisions are in doubt.
+        std::copy_n(candidate(blocks_.size()), kBlockRows, shared_.decisions(block));
+        shared_.doubt(block) = 1;
+        if (shared_.ends_stack(block)) changed_ends_.push_back(block);
+        blocks_.push_back(block);
+      }
     }
   }
 
@@ -226,6 +239,7 @@ class Share {
   std::vector<Word> candidates_;  // of each, eight rows
   std::vector<Block> changed_ends_;
   Buffer<int32_t> line_blocks_;
+  int64_t rounds_ = 0, most_rounds_ = 0;
 };
 
 }  // namespace
@@ -244,26 +258,23 @@ LeeStatistics thin_lee(BitImage& volume, int threads, Interrupt& interrupt) {
   run_team(members, [&](int member) {
     Share mine(shared, member);
     shared.decided.clear_part(member, members);
-    int64_t turn = 0, iterations = 0, rounds = 0, most_rounds = 0;
+    int64_t turn = 0, iterations = 0;
     for (bool changed = true; changed; ++iterations) {
       changed = false;
       for (int border = 0; border < borders; ++border) {
         if (vote.any(interrupt.requested(), turn)) return;
         Dealer& dealer = dealers[border % 2];
-        const bool found = vote.any(mine.find(border, dealer), turn);
+        const bool found = vote.any(mine.sweep(border, dealer), turn);
         if (member == 0) dealer.reset();  // all meet before the next but one border
         if (!found) continue;
-        int64_t here = 0;
-        do {
-          here += mine.decide();
+        while (vote.any(mine.publish(), turn)) {
+          mine.decide();
           barrier.wait();
-        } while (vote.any(mine.publish(), turn));
-        rounds += here;
-        most_rounds = std::max(most_rounds, here);
+        }
         changed |= vote.any(mine.apply(), turn);
       }
     }
-    if (member == 0) statistics = {iterations, rounds, most_rounds};
+    if (member == 0) statistics = {iterations, mine.rounds(), mine.most_rounds()};
   });
   interrupt.throw_if_requested();
   return statistics;

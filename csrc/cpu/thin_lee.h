@@ -9,8 +9,8 @@ namespace tubeskel::cpu {
 
 struct LeeStatistics {
   int64_t iterations = 0;   // passes over all borders
-  int64_t rounds = 0;       // of the first thread's re-checks, in all sub-iterations
-  int64_t most_rounds = 0;  // in one sub-iteration
+  int64_t rounds = 0;       // of decisions, in all planes and sub-iterations of the first thread
+  int64_t most_rounds = 0;  // until the same decisions were settled
 };
 
 // Thins a volume with padded planes in place by Lee's method, as scikit-image 0.26 does; a volume
