@@ -28,7 +28,7 @@ def dilate(
 ) -> np.ndarray: ...
 def tubed_skeleton(
     labels: np.ndarray,
-    method: Method,
+    skeletons: Method | np.ndarray,
     keep_components: bool,
     radius: int,
     flat: bool,

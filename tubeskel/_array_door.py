@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _array
+from ._methods import Skeletonizer, skeletons_by
 from ._threads import get_num_threads
 
 _METHODS = {
@@ -72,7 +73,7 @@ def dilate(
 def tubed_skeleton(
     labels: np.ndarray,
     axes: int,
-    method: str,
+    method: str | Skeletonizer,
     keep_components: bool,
     radius: int,
     per_class: bool,
@@ -81,9 +82,14 @@ def tubed_skeleton(
     name: str,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
+    skeletons = (
+        _METHODS[method]
+        if isinstance(method, str)
+        else _images(skeletons_by(method, labels, axes, per_class, ignore_index), axes)
+    )
     tube, counts = _array.tubed_skeleton(
         _images(labels, axes),
-        _METHODS[method],
+        skeletons,
         keep_components,
         radius,
         axes == 2,

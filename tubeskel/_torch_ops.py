@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import _array_door
 from ._array_door import UNTIL_STABLE as UNTIL_STABLE
+from ._methods import Skeletonizer
 from ._threads import thread_limit
 
 _LIBRARY = next(Path(__file__).parent.glob("_torch.*"))
@@ -77,7 +79,7 @@ def dilate(
 def tubed_skeleton(
     labels: Tensor,
     axes: int,
-    method: str,
+    method: str | Skeletonizer,
     keep_components: bool,
     radius: int,
     per_class: bool,
@@ -87,21 +89,23 @@ def tubed_skeleton(
     as_bytes: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the tube and, if `num_classes` is positive, its pixels per image and class."""
-    tube, counts = _ops.tubed_skeleton(
-        labels,
-        axes,
-        method,
-        keep_components,
-        radius,
-        per_class,
-        ignore_index,
-        num_classes,
-        as_bytes,
-        name,
-    )
+    options = keep_components, radius, per_class, ignore_index, num_classes
+    if not isinstance(method, str):
+        tube, counts = _tubed_skeleton_of_array(labels, axes, method, *options, name)
+        return (tube.byte() if as_bytes else tube), counts
+    tube, counts = _ops.tubed_skeleton(labels, axes, method, *options, as_bytes, name)
     if num_classes == 0:
         return tube, None
     return tube, counts.reshape(*labels.shape[: labels.ndim - axes], num_classes)
+
+
+@torch.compiler.disable(reason="method is a function of NumPy arrays")
+def _tubed_skeleton_of_array(labels: Tensor, *options: Any) -> tuple[Tensor, Tensor | None]:
+    # NumPy has no bfloat16; float32 holds its values
+    array = (labels.float() if labels.dtype == torch.bfloat16 else labels).cpu().numpy()
+    tube, counts = _array_door.tubed_skeleton(array, *options)
+    on_device = None if counts is None else torch.from_numpy(counts).to(labels.device)
+    return torch.from_numpy(tube).to(labels), on_device
 
 
 def fit_bytes(num_classes: int) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from . import _torch_ops
 from ._arguments import as_choice, as_flag, as_integer, as_label, as_number
+from ._methods import Skeletonizer, as_method
 from .morphology import _tube
 
 
@@ -18,6 +19,7 @@ def srl_loss(
     *,
     tube: Tensor | None = None,
     radius: int = 2,
+    method: str | Skeletonizer | None = None,
     activation: str = "softmax",
     classes: str = "present",
     batch: bool = True,
@@ -49,6 +51,8 @@ def srl_loss(
         here, which needs two or three spatial axes; no component of the target is then without.
     radius : int
         Of the tube that is made here, in pixels; at least 0.
+    method : {"zhang", "lee"} or callable, optional
+        What makes the skeleton, as in `tubeskel.skeletonize`.
     activation : {"softmax", "sigmoid"}
         With "softmax" the first channel is the background and has no tube. With "sigmoid" each
         channel is a class of its own.
@@ -127,7 +131,7 @@ def srl_loss(
         tube, counts = _tube(
             target,
             radius,
-            None,
+            method,
             per_class,
             ignore_index,
             True,  # no object leaves the loss
@@ -139,6 +143,7 @@ def srl_loss(
         labels = (tube if as_bytes else tube.int()).reshape(maps, pixels)
     else:
         as_integer("radius", radius, minimum=0)
+        as_method(method)
         as_flag("per_class", per_class)
         tube = _as_labels("tube", tube, logits, softmax)
         labels, counts = _torch_ops.srl_classes(
@@ -160,7 +165,7 @@ class SkeletonRecallLoss(nn.Module):
 
     Parameters
     ----------
-    radius, activation, classes, batch, smooth, ignore_index, per_class
+    radius, method, activation, classes, batch, smooth, ignore_index, per_class
         As in `srl_loss`; checked here.
 
     Examples
@@ -176,6 +181,7 @@ class SkeletonRecallLoss(nn.Module):
         self,
         *,
         radius: int = 2,
+        method: str | Skeletonizer | None = None,
         activation: str = "softmax",
         classes: str = "present",
         batch: bool = True,
@@ -185,6 +191,7 @@ class SkeletonRecallLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.radius = as_integer("radius", radius, minimum=0)
+        self.method = as_method(method)
         self.activation = as_choice("activation", activation, ("softmax", "sigmoid"))
         self.classes = as_choice("classes", classes, ("present", "all"))
         self.batch = as_flag("batch", batch)
@@ -203,6 +210,7 @@ class SkeletonRecallLoss(nn.Module):
     def _options(self) -> dict[str, Any]:
         return {
             "radius": self.radius,
+            "method": self.method,
             "activation": self.activation,
             "classes": self.classes,
             "batch": self.batch,

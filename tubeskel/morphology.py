@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._arguments import as_choice, as_flag, as_integer, as_label, as_number, spatial_axes
+from ._methods import Skeletonizer, method_for
 
 _FOOTPRINTS = ("diamond", "box", "ball")
 
@@ -26,20 +27,10 @@ def _door_of(image: Any) -> ModuleType:
     return _array_door
 
 
-def _thinning_method(method: Any, axes: int) -> str:
-    """Return the name of the thinning rules, with scikit-image's defaults and errors."""
-    if method is None:
-        return "zhang" if axes == 2 else "lee"
-    as_choice("method", method, ("zhang", "lee"))
-    if axes == 3 and method == "zhang":
-        raise ValueError("method 'zhang' only works for 2D images")
-    return str(method)
-
-
 def skeletonize(
     image: Any,
     *,
-    method: str | None = None,
+    method: str | Skeletonizer | None = None,
     spatial_dims: int | None = None,
     keep_components: bool = False,
 ) -> Any:
@@ -53,8 +44,9 @@ def skeletonize(
     image : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
         Nonzero is foreground. NaN is refused. What lies outside the image is background. Voxels
         count as cubes: thinning knows no spacing.
-    method : {"zhang", "lee"}, optional
-        "zhang" [1]_ for 2D, the default there; "lee" [2]_ for 2D and 3D, the default in 3D.
+    method : {"zhang", "lee"} or callable, optional
+        "zhang" [1]_ for 2D, the default there; "lee" [2]_ for 2D and 3D, the default in 3D. Or a
+        function that makes the skeleton of a mask; see Notes.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; leading axes are a batch of images that are thinned
         independently. By default all axes are spatial.
@@ -71,14 +63,25 @@ def skeletonize(
     Raises
     ------
     TypeError
-        For complex, object or string images, or ones that are no array.
+        For complex, object or string images, or ones that are no array; for a function that
+        returns no array of bools or integers.
     ValueError
-        For an unknown method, "zhang" in 3D, a wrong number of axes, or NaN.
+        For an unknown method, "zhang" in 3D, a wrong number of axes, or NaN; for a function that
+        returns another shape, or pixels outside the mask.
 
     See Also
     --------
     thin : thinning by the rules of Guo and Hall.
     tubed_skeleton : the skeleton widened to a tube.
+
+    Notes
+    -----
+    A function for `method`, `skimage.morphology.medial_axis` or `tubeskel.thin` for example, is
+    called for each image of the batch (in `tubed_skeleton` with ``per_class=True``, for each of
+    its classes) that has foreground. It is given the mask and returns the skeleton, both NumPy
+    arrays of one 2D or 3D shape, also where the images are tensors. The mask is of bool and a copy;
+    the skeleton is of bool or integers, nonzero within the mask only. Its exceptions pass through.
+    `torch.compile` breaks its graph at such a function.
 
     References
     ----------
@@ -103,8 +106,11 @@ def skeletonize(
     image = door.prepare("image", image)
     axes = spatial_axes("image", image.ndim, spatial_dims)
     as_flag("keep_components", keep_components)
-    rules = _thinning_method(method, axes)
-    return door.thin(image, axes, rules, door.UNTIL_STABLE, keep_components)
+    rules = method_for(method, axes)
+    if isinstance(rules, str):
+        return door.thin(image, axes, rules, door.UNTIL_STABLE, keep_components)
+    tube, _ = door.tubed_skeleton(image, axes, rules, keep_components, 0, False, None, 0, "image")
+    return tube != 0
 
 
 def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | None = None) -> Any:
@@ -235,7 +241,7 @@ def tubed_skeleton(
     labels: Any,
     *,
     radius: int = 2,
-    method: str | None = None,
+    method: str | Skeletonizer | None = None,
     per_class: bool = False,
     ignore_index: int | None = None,
     keep_components: bool = False,
@@ -254,7 +260,7 @@ def tubed_skeleton(
         A mask or label map; 0 is background.
     radius : int
         Of the tube, in pixels, at least 0.
-    method : {"zhang", "lee"}, optional
+    method : {"zhang", "lee"} or callable, optional
         As in `skeletonize`.
     per_class : bool
         Thin each class by itself. On nested classes the union loses the inner ones: of a ring
@@ -306,7 +312,7 @@ def tubed_skeleton_and_counts(
     num_classes: int,
     *,
     radius: int = 2,
-    method: str | None = None,
+    method: str | Skeletonizer | None = None,
     per_class: bool = False,
     ignore_index: int | None = None,
     keep_components: bool = False,
@@ -362,7 +368,7 @@ def tubed_skeleton_and_counts(
 def _tube(
     labels: Any,
     radius: int,
-    method: str | None,
+    method: str | Skeletonizer | None,
     per_class: bool,
     ignore_index: int | None,
     keep_components: bool,
@@ -377,7 +383,7 @@ def _tube(
     axes = spatial_axes(name, labels.ndim, spatial_dims)
     if num_classes and door.is_float(labels):
         raise TypeError(f"{name} must hold integers or bools, got {labels.dtype}")
-    rules = _thinning_method(method, axes)
+    rules = method_for(method, axes)
     # A radius that reaches everywhere from anywhere is as good as any larger one.
     radius = min(as_integer("radius", radius, minimum=0), sum(labels.shape[-axes:]))
     ignore_index = as_label("ignore_index", ignore_index)

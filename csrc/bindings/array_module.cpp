@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <variant>
 
 #include "../cpu/images.h"
 #include "../cpu/thin_lee.h"
@@ -67,18 +68,24 @@ py::array_t<bool> dilate_array(const py::array& images, FootprintShape shape, do
   return out;
 }
 
+// skeletons: the method to make them by, or what another method made, bool of the shape of labels.
 // Returns the tube and, if num_classes is positive, the counts [images, num_classes].
-std::pair<py::array, py::object> tube_array(const py::array& labels, Method method,
-                                            bool keep_components, int64_t radius, bool flat,
-                                            bool per_class, std::optional<int64_t> ignore_index,
-                                            int64_t num_classes, const std::string& name,
-                                            int threads) {
+std::pair<py::array, py::object> tube_array(
+    const py::array& labels, const std::variant<Method, py::array_t<bool>>& skeletons,
+    bool keep_components, int64_t radius, bool flat, bool per_class,
+    std::optional<int64_t> ignore_index, int64_t num_classes, const std::string& name,
+    int threads) {
   py::array out(labels.dtype(),
                 std::vector<py::ssize_t>(labels.shape(), labels.shape() + labels.ndim()));
   void* const to = out.mutable_data();
   const Batch batch = batch_of(labels);
   TubeOptions options;
-  options.thinning = {method, kUntilStable, keep_components};
+  if (const Method* method = std::get_if<Method>(&skeletons))
+    options.thinning.method = *method;
+  else
+    options.skeletons =
+        reinterpret_cast<const uint8_t*>(std::get<py::array_t<bool>>(skeletons).data());
+  options.thinning.keep_components = keep_components;
   options.footprint =
       make_footprint(FootprintShape::kDiamond, double(radius), {1.0, 1.0, 1.0}, flat);
   options.per_class = per_class;

@@ -42,6 +42,7 @@ void dilate_images(const Batch& images, const Footprint& footprint, uint8_t* out
 
 struct TubeOptions {
   ThinOptions thinning;
+  const uint8_t* skeletons = nullptr;  // made by another method; bool, of the shape of the labels
   Footprint footprint;
   bool per_class = false;
   const int64_t* ignore_index = nullptr;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <set>
 
+#include "components.h"
 #include "images.h"
 #include "views.h"
 
@@ -29,6 +30,24 @@ Output output_of(const View& view, int64_t i, const TubeOptions& options, void* 
                  int64_t* counts) {
   return {static_cast<char*>(out) + i * view.pixels() * item_size(view, options),
           counts ? counts + i * options.num_classes : nullptr};
+}
+
+// The skeleton of the foreground of image i, thinned here or cut from the one that was given.
+BitImage make_skeleton(const View& view, int64_t i, const Foreground& foreground,
+                       const TubeOptions& options, Execution run) {
+  if (!options.skeletons) return skeleton_of(view, foreground, options.thinning, run);
+  const View given{reinterpret_cast<const char*>(options.skeletons) + i * view.pixels(),
+                   {Kind::kUnsigned, 1},
+                   view.planes,
+                   view.rows,
+                   view.columns};
+  BitImage skeleton = pack_image(given, nonzero(given.type), false, run.threads);
+  BitImage mask = pack_image(view, foreground, false, run.threads);
+  for (int64_t j = 0; j < skeleton.strips; ++j)
+    for (int64_t p = 0; p < view.planes; ++p)
+      for (int64_t r = 0; r < view.rows; ++r) skeleton.strip(j, p)[r] &= mask.strip(j, p)[r];
+  if (options.thinning.keep_components) restore_lost_components(mask, skeleton);
+  return skeleton;
 }
 
 // Writes the labels of a band on a tube, which starts at `block` of `plane` in `bits`.
@@ -69,15 +88,15 @@ std::set<uint64_t> distinct_labels(const View& view, const Foreground& foregroun
 }
 
 // Union over the classes of each class's own tube, clipped to that class.
-BitImage tube_per_class(const View& view, const Foreground& foreground, const TubeOptions& options,
-                        Execution run) {
+BitImage tube_per_class(const View& view, int64_t i, const Foreground& foreground,
+                        const TubeOptions& options, Execution run) {
   BitImage tube = pack_image(view, foreground, false, run.threads);  // checks the values
   tube.clear();
   for (const uint64_t label : distinct_labels(view, foreground)) {
     Foreground one = foreground;
     one.one_class = true;
     one.wanted = label;
-    const BitImage skeleton = skeleton_of(view, one, options.thinning, run);
+    const BitImage skeleton = make_skeleton(view, i, one, options, run);
     for_each_band(view, run.threads, [&](const Band& band) {
       BitImage wide(band.count, view.columns), mask(band.count, view.columns);
       dilate_band(skeleton, band.plane, band.first, options.footprint, wide);
@@ -100,10 +119,10 @@ void tube_images(const Batch& labels, const TubeOptions& options, void* out, int
     const View view = image_of(labels, i);
     const Output output = output_of(view, i, options, out, counts);
     if (!options.per_class) {
-      const BitImage skeleton = skeleton_of(view, foreground, options.thinning, inner);
+      const BitImage skeleton = make_skeleton(view, i, foreground, options, inner);
       return write_tube(view, skeleton, foreground, options, output, inner);
     }
-    const BitImage tube = tube_per_class(view, foreground, options, inner);
+    const BitImage tube = tube_per_class(view, i, foreground, options, inner);
     for_each_band(view, inner.threads, [&](const Band& band) {
       write_band(view, band, tube, band.plane, band.block(), foreground, options, output);
     });

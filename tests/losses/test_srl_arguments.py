@@ -168,6 +168,7 @@ OPTIONS = [
     ("batch", 1, TypeError),
     ("batch", None, TypeError),
     ("per_class", "no", TypeError),
+    ("method", "guo_hall", ValueError),
     ("radius", -1, ValueError),
     ("radius", 1.0, TypeError),
     ("radius", True, TypeError),

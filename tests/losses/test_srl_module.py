@@ -19,6 +19,7 @@ OPTIONS = [
     {"radius": 3, "batch": False},
     {"classes": "all", "smooth": 1e-5},
     {"ignore_index": 2, "per_class": True},
+    {"method": tubeskel.thin},
 ]
 
 
@@ -51,8 +52,8 @@ def test_has_the_options_of_the_function_with_the_same_defaults():
 def test_repr_shows_every_option():
     text = repr(SkeletonRecallLoss(radius=4, smooth=1e-5, classes="all", ignore_index=255))
     assert text == (
-        "SkeletonRecallLoss(radius=4, activation='softmax', classes='all', batch=True, "
-        "smooth=1e-05, ignore_index=255, per_class=False)"
+        "SkeletonRecallLoss(radius=4, method=None, activation='softmax', classes='all', "
+        "batch=True, smooth=1e-05, ignore_index=255, per_class=False)"
     )
     assert repr(eval(text)) == text
 

@@ -126,6 +126,21 @@ def test_compiled_module_and_sigmoid():
     torch.testing.assert_close(compiled(module)(logits, target), module(logits, target))
 
 
+def test_a_function_for_method_breaks_the_graph():
+    logits, target = make_case(samples=2, shape=(16, 20), dtype=torch.float32)
+
+    def loss(z):
+        return 3 * srl_loss(2 * z, target, method=tubeskel.thin)
+
+    value, grad = value_and_grad(torch.compile(loss, backend="aot_eager")(logits), logits)
+    expected, expected_grad = value_and_grad(loss(logits), logits)
+    assert torch.equal(value, expected)
+    assert torch.equal(grad, expected_grad)
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="method is a function of NumPy arrays"):
+        compiled(loss)(logits)
+
+
 def test_compiled_without_gradient():
     logits, target = make_case(dtype=torch.float32)
     with torch.no_grad():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tubeskel
 from tubeskel import metrics
 from tubeskel.metrics import evaluate
 
@@ -37,6 +38,16 @@ def test_every_class_gets_every_score():
         betti = metrics.betti_errors(*pair, field_of_view=region)
         assert (values["betti_0_error"], values["betti_1_error"]) == tuple(betti)
         assert values["euler_error"] == metrics.euler_error(*pair, field_of_view=region)
+
+
+def test_cldice_by_another_method():
+    prediction, target = labels(24, 25), labels(24, 25, seed=1)
+    for method in ("lee", tubeskel.thin):
+        scores = evaluate(prediction, target, num_classes=3, method=method)
+        for index in (1, 2):
+            pair = prediction == index, target == index
+            assert scores[index]["cldice"] == metrics.cldice(*pair, method=method)
+    assert scores[1]["cldice"] != metrics.cldice(prediction == 1, target == 1)
 
 
 def test_a_class_that_is_nowhere_is_reported_as_such():

@@ -36,8 +36,8 @@ def test_overlap_equals_scikit_learn(pair):
     assert false_positive_rate(prediction, target) == pytest.approx(fp / max(fp + tn, 1))
 
 
-def cldice_by_scikit_image(prediction, target):
-    p, g = (skimage.morphology.skeletonize(m) for m in (prediction, target))
+def cldice_by_scikit_image(prediction, target, method=None):
+    p, g = (skimage.morphology.skeletonize(m, method=method) for m in (prediction, target))
     if not prediction.any() or not target.any():
         return float(prediction.any() == target.any())
     precision, sensitivity = (p & target).sum() / p.sum(), (g & prediction).sum() / g.sum()
@@ -49,6 +49,14 @@ def cldice_by_scikit_image(prediction, target):
 @given(pairs())
 def test_cldice_equals_its_definition(pair):
     assert cldice(*pair) == pytest.approx(cldice_by_scikit_image(*pair))
+
+
+@given(pairs())
+def test_cldice_by_other_skeletons(pair):
+    by_name = cldice(*pair, method="lee")
+    by_function = cldice(*pair, method=lambda m: skimage.morphology.skeletonize(m, method="lee"))
+    assert by_name == by_function
+    assert by_name == pytest.approx(cldice_by_scikit_image(*pair, method="lee"))
 
 
 @given(pairs())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tubeskel._methods import Skeletonizer
 from tubeskel.metrics.inputs import Pair, as_pair, count
 
 
@@ -131,6 +132,7 @@ def cldice(
     *,
     field_of_view: object | None = None,
     spatial_dims: int | None = None,
+    method: str | Skeletonizer | None = None,
 ) -> Any:
     """Return the centreline Dice: how far each skeleton lies in the other mask.
 
@@ -145,6 +147,8 @@ def cldice(
         Both masks are cut to it before they are skeletonised.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; the others are a batch. Default: all.
+    method : {"zhang", "lee"} or callable, optional
+        What makes the skeletons, as in `tubeskel.skeletonize`.
 
     Returns
     -------
@@ -154,7 +158,7 @@ def cldice(
     Raises
     ------
     ValueError
-        Shapes that differ, NaN, or a number of spatial axes other than 2 or 3.
+        Shapes that differ, NaN, a number of spatial axes other than 2 or 3, or an unknown method.
     TypeError
         An array that is not bool, integer or float.
 
@@ -179,7 +183,7 @@ def cldice(
     0.667
     """
     pair = as_pair(prediction, target, field_of_view, spatial_dims, allowed_dims=(2, 3))
-    return pair.shaped(centreline_scores(pair))
+    return pair.shaped(centreline_scores(pair, method))
 
 
 def overlap_scores(pair: Pair) -> dict[str, NDArray[np.float64]]:
@@ -194,14 +198,14 @@ def overlap_scores(pair: Pair) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def centreline_scores(pair: Pair) -> NDArray[np.float64]:
+def centreline_scores(pair: Pair, method: str | Skeletonizer | None) -> NDArray[np.float64]:
     """Return clDice, shape (N,)."""
     # on first use: tubeskel may be the module that is importing this one
     from tubeskel import skeletonize
 
     dims = pair.target.ndim - 1
-    predicted = skeletonize(pair.prediction, spatial_dims=dims)
-    wanted = skeletonize(pair.target, spatial_dims=dims)
+    predicted = skeletonize(pair.prediction, method=method, spatial_dims=dims)
+    wanted = skeletonize(pair.target, method=method, spatial_dims=dims)
     precision = _ratio(count(predicted & pair.target), count(predicted), empty=0.0)
     sensitivity = _ratio(count(wanted & pair.prediction), count(wanted), empty=0.0)
     score = _ratio(2 * precision * sensitivity, precision + sensitivity, empty=0.0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tubeskel._methods import Skeletonizer
 from tubeskel.metrics.inputs import (
     Pair,
     as_integer,
@@ -31,6 +32,7 @@ def evaluate(
     num_classes: int,
     field_of_view: object | None = None,
     spatial_dims: int | None = None,
+    method: str | Skeletonizer | None = None,
 ) -> Any:
     """Score a predicted label map against its target, every foreground class by itself.
 
@@ -45,6 +47,8 @@ def evaluate(
         skeletons and the topology.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; the others are a batch. Default: all, one image.
+    method : {"zhang", "lee"} or callable, optional
+        What makes the skeletons of clDice, as in `tubeskel.skeletonize`.
 
     Returns
     -------
@@ -58,8 +62,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        Shapes that differ, a label out of range, `num_classes` below 2, or a number of spatial
-        axes other than 2 or 3.
+        Shapes that differ, a label out of range, `num_classes` below 2, a number of spatial axes
+        other than 2 or 3, or an unknown method.
     TypeError
         Labels that are not integers.
 
@@ -88,20 +92,21 @@ def evaluate(
 
     images: list[Scores] = [{} for _ in wanted]
     for index in range(1, num_classes):
-        columns = _class_scores(restrict(predicted == index, wanted == index, region, batch))
+        pair = restrict(predicted == index, wanted == index, region, batch)
+        columns = _class_scores(pair, method)
         for i, scores in enumerate(images):
             scores[index] = {name: float(values[i]) for name, values in columns.items()}
     return images if batch else images[0]
 
 
-def _class_scores(pair: Pair) -> dict[str, NDArray[Any]]:
+def _class_scores(pair: Pair, method: str | Skeletonizer | None) -> dict[str, NDArray[Any]]:
     """Return every score of one class, each (N,)."""
     overlap = overlap_scores(pair)
     betti, euler = topology_errors(pair)
     return {
         "dice": overlap["dice"],
         "jaccard": overlap["jaccard"],
-        "cldice": centreline_scores(pair),
+        "cldice": centreline_scores(pair, method),
         "false_negative_rate": overlap["false_negative_rate"],
         "false_positive_rate": overlap["false_positive_rate"],
         **{f"betti_{k}_error": betti[:, k] for k in range(betti.shape[1])},
