@@ -1,5 +1,9 @@
-"""``python -m tubeskel``: print the configuration."""
+"""``python -m tubeskel``: print the configuration, or work on files."""
 
-from ._config import show_config
+import signal
+import sys
 
-show_config()
+from ._cli import main
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up, as after Ctrl-C
+sys.exit(main(sys.argv[1:]))
