@@ -15,6 +15,7 @@
 
 #include "../cpu/images.h"
 #include "../cpu/srl.h"
+#include "schemas.h"
 #include "tensors.h"
 
 namespace {
@@ -196,26 +197,7 @@ Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Ten
 STABLE_TORCH_LIBRARY(tubeskel, m) {
   m.def("set_thread_limit(int limit) -> ()");
   m.def("use_instruction_set(str name) -> ()");
-  m.def("pack_bits(Tensor image) -> Tensor");
-  m.def(
-      "thin(Tensor image, int spatial_dims, str method, int max_iterations, bool keep_components) "
-      "-> Tensor");
-  m.def(
-      "dilate(Tensor image, int spatial_dims, str footprint, float radius, float plane_spacing, "
-      "float row_spacing, float column_spacing) -> Tensor");
-  m.def(
-      "tubed_skeleton(Tensor labels, int spatial_dims, str method, "
-      "bool keep_components, int radius, bool per_class, int? ignore_index, int num_classes, "
-      "bool as_bytes, str name) -> (Tensor, Tensor)");
-  m.def(
-      "srl_classes(Tensor tube, Tensor target, int? ignore_index, int num_classes) "
-      "-> (Tensor, Tensor)");
-  m.def(
-      "srl_loss(Tensor logits, Tensor classes, Tensor counts, bool softmax, bool all_classes, "
-      "bool batch, float smooth, bool with_grad) -> (Tensor, Tensor, Tensor)");
-  m.def(
-      "srl_gradient(Tensor grad_loss, Tensor logits, Tensor classes, Tensor weights, bool softmax) "
-      "-> Tensor");
+  define_ops(m);
 }
 
 STABLE_TORCH_LIBRARY_IMPL(tubeskel, CompositeExplicitAutograd, m) {
