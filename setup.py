@@ -78,8 +78,8 @@ torch_door = torch_build.CppExtension(
 if cuda:
     torch_build.CUDA_HOME = str(cuda)  # None there where PyTorch is CPU-only
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ";".join(archs))
-    torch_door.sources += sorted(str(path) for path in Path("csrc/cuda").glob("*.cu"))
-    torch_door.sources += sorted(str(path) for path in Path("csrc/bindings").glob("torch_ops_cuda*.cpp"))
+    for pattern in ("cuda/*.cu", "bindings/torch_ops_cuda*.cpp"):
+        torch_door.sources += sorted(str(path) for path in Path("csrc").glob(pattern))
     torch_door.include_dirs.append(str(cuda / "include"))
     torch_door.library_dirs += [str(cuda / "lib64"), str(cuda / "lib")]
     torch_door.libraries += ["cudart_static", "dl", "rt", "pthread"]
