@@ -34,9 +34,12 @@ struct Neighbourhood {
   W n[27];
 };
 
-// Indices of the face neighbours r-1, r+1, c+1, c-1, p+1, p-1: the order of scikit-image's
+// Index of a face neighbour: r-1, r+1, c+1, c-1, p+1, p-1, the order of scikit-image's
 // sub-iterations. A volume of one plane uses the first four only. Opposite ones are 2k and 2k + 1.
-inline constexpr int kFace[6] = {10, 16, 14, 12, 22, 4};
+TUBESKEL_INLINE constexpr int face_neighbour(int face) {
+  constexpr int index[6] = {10, 16, 14, 12, 22, 4};  // local: device code sees no global arrays
+  return index[face];
+}
 inline constexpr int kCentre = 13;
 
 template <class W>
@@ -46,7 +49,7 @@ struct FreeCells {
   W vertex[8];
 };
 
-// Faces are numbered so that `first`, an index of kFace, is face 0 and its opposite face 1.
+// Faces are numbered so that `first` is face 0 and its opposite face 1.
 TUBESKEL_INLINE constexpr int numbered(int face, int first) {
   return face < 2 ? first ^ face : (first / 2 * 2 + face) % 6;
 }
@@ -55,14 +58,14 @@ template <class W>
 TUBESKEL_INLINE FreeCells<W> free_cells(const Neighbourhood<W>& p, int first) {
   FreeCells<W> cells;
   int at[6];  // the neighbour across each face
-#pragma GCC unroll 6
+  TUBESKEL_UNROLL(6)
   for (int i = 0; i < 6; ++i) {
-    at[i] = kFace[numbered(i, first)];
+    at[i] = face_neighbour(numbered(i, first));
     cells.face[i] = ~p.n[at[i]];
   }
-#pragma GCC unroll 6
+  TUBESKEL_UNROLL(6)
   for (int i = 0; i < 6; ++i) {
-#pragma GCC unroll 6
+    TUBESKEL_UNROLL(6)
     for (int j = i + 1; j < 6; ++j) {
       if (i / 2 == j / 2)
         cells.edge[i][j] = W{};
@@ -70,7 +73,7 @@ TUBESKEL_INLINE FreeCells<W> free_cells(const Neighbourhood<W>& p, int first) {
         cells.edge[i][j] = ~(p.n[at[i]] | p.n[at[j]] | p.n[at[i] + at[j] - kCentre]);
     }
   }
-#pragma GCC unroll 8
+  TUBESKEL_UNROLL(8)
   for (int corner = 0; corner < 8; ++corner) {
     const int i = corner & 1, j = 2 + (corner >> 1 & 1), k = 4 + (corner >> 2);
     cells.vertex[corner] = cells.edge[i][j] & cells.edge[i][k] & cells.edge[j][k] &
@@ -84,14 +87,14 @@ TUBESKEL_INLINE FreeCells<W> free_cells(const Neighbourhood<W>& p, int first) {
 // that leaves becoming a link. Uses up the edges.
 template <class W>
 TUBESKEL_INLINE void link_faces(W (&edge)[6][6], W (&linked)[6]) {
-#pragma GCC unroll 5
+  TUBESKEL_UNROLL(5)
   for (int k = 5; k > 0; --k) {
     linked[k] = edge[0][k];
-#pragma GCC unroll 5
+    TUBESKEL_UNROLL(5)
     for (int i = 1; i < k; ++i) linked[k] |= edge[i][k];
-#pragma GCC unroll 5
+    TUBESKEL_UNROLL(5)
     for (int i = 0; i < k; ++i) {
-#pragma GCC unroll 5
+      TUBESKEL_UNROLL(5)
       for (int j = i + 1; j < k; ++j) edge[i][j] |= edge[i][k] & edge[j][k];
     }
   }
@@ -132,15 +135,15 @@ template <class W>
 TUBESKEL_INLINE void count_cells(const FreeCells<W>& cells, const W* five, Count<W>& left,
                                  Count<W>& edges) {
   W planes[13];
-#pragma GCC unroll 8
+  TUBESKEL_UNROLL(8)
   for (int i = 0; i < 8; ++i) planes[i] = cells.vertex[i];
-#pragma GCC unroll 5
+  TUBESKEL_UNROLL(5)
   for (int i = 0; i < 5; ++i) planes[8 + i] = five[i];
   left = count(planes);
   int n = 0;
-#pragma GCC unroll 6
+  TUBESKEL_UNROLL(6)
   for (int i = 0; i < 6; ++i) {
-#pragma GCC unroll 6
+    TUBESKEL_UNROLL(6)
     for (int j = i + 1; j < 6; ++j)
       if (i / 2 != j / 2) planes[n++] = cells.edge[i][j];
   }
@@ -154,7 +157,7 @@ TUBESKEL_INLINE void count_cells(const FreeCells<W>& cells, const W* five, Count
 template <class W>
 TUBESKEL_INLINE W has_two_neighbours(const Neighbourhood<W>& p) {
   W one = p.n[0], two = W{};
-#pragma GCC unroll 27
+  TUBESKEL_UNROLL(27)
   for (int i = 1; i < 27; ++i) {
     if (i == kCentre) continue;
     two |= one & p.n[i];
@@ -173,13 +176,13 @@ TUBESKEL_INLINE W lee_candidates(const Neighbourhood<W>& p, int border) {
   Count<W> left, edges;
   count_cells(cells, cells.face + 1, left, edges);
   W unchanged = ~(left.bit[0] ^ edges.bit[0]);
-#pragma GCC unroll 3
+  TUBESKEL_UNROLL(3)
   for (int i = 1; i < 4; ++i) unchanged &= ~(left.bit[i] ^ edges.bit[i]);
   // ... and then one component means that the free faces are connected.
   W linked[6];
   link_faces(cells.edge, linked);
   W connected = ~cells.face[1] | linked[1];
-#pragma GCC unroll 4
+  TUBESKEL_UNROLL(4)
   for (int k = 2; k < 6; ++k) connected &= ~cells.face[k] | linked[k];
   return p.n[kCentre] & cells.face[0] & unchanged & connected & has_two_neighbours(p);
 }
@@ -194,7 +197,7 @@ TUBESKEL_INLINE W at_most_one_component(const Neighbourhood<W>& p) {
   Count<W> left, edges;
   count_cells(cells, linked + 1, left, edges);
   W enough = left.bit[0] | ~edges.bit[0];
-#pragma GCC unroll 3
+  TUBESKEL_UNROLL(3)
   for (int i = 1; i < 4; ++i) {
     const W none = ~edges.bit[i];
     enough = (left.bit[i] & none) | (enough & (left.bit[i] | none));

@@ -14,6 +14,16 @@
 #define TUBESKEL_INLINE inline __attribute__((always_inline))
 #endif
 
+// Unrolls the loop that follows, of at most n turns: its arrays then live in registers.
+#define TUBESKEL_PRAGMA(text) _Pragma(#text)
+#if defined(__CUDA_ARCH__)
+#define TUBESKEL_UNROLL(n) TUBESKEL_PRAGMA(unroll n)
+#elif defined(__CUDACC__)  // the host's side of a CUDA file runs no rules
+#define TUBESKEL_UNROLL(n)
+#else
+#define TUBESKEL_UNROLL(n) TUBESKEL_PRAGMA(GCC unroll n)
+#endif
+
 namespace tubeskel::core {
 
 template <class W>

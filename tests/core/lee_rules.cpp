@@ -61,10 +61,10 @@ int main() {
       const bool simple = components(others) <= 1;
       const bool same_euler = euler(others) == euler(others | 1u << kCentre);
       bool free_face = false;
-      for (const int face : kFace) free_face |= !(all >> face & 1);
+      for (int face = 0; face < 6; ++face) free_face |= !(all >> face_neighbour(face) & 1);
       if (free_face) wrong += simple != bool(at_most_one >> bit & 1);
       for (int border = 0; border < 6; ++border) {
-        const bool expected = all >> kCentre & 1 && !(all >> kFace[border] & 1) &&
+        const bool expected = all >> kCentre & 1 && !(all >> face_neighbour(border) & 1) &&
                               __builtin_popcount(others) != 1 && same_euler && simple;
         candidates += expected;
         wrong += expected != bool(marked[border] >> bit & 1);

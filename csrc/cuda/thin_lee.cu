@@ -1,0 +1,398 @@
+// Lee's thinning on the device.
+//
+// A sub-iteration marks candidates for one border by the volume as it stands, then re-checks them
+// in raster order. csrc/cpu/thin_lee.cpp shows that the order can be dropped: a candidate is
+// decided from the decisions of its neighbours that come earlier in raster order, all at once,
+// again and again until nothing changes, from any start. No more is needed here:
+//
+// - Two buffers, the volume before a sub-iteration and after it. Candidates and decisions follow
+//   from them, so a tile can be looked at again at any time by anybody.
+// - A block settles a tile within itself, in shared memory, and publishes it. Steps of the grid
+//   ("rounds") are only needed for what one tile learns from another: in the first round a tile
+//   takes its rim as not deleted; one that sees a change looks again in the next.
+// - A block may read a rim while its owner publishes it. Whichever value it sees, the change stamps
+//   it to look again, so the last look of every tile has seen the last decisions of all: the state
+//   reproduces itself, and only the right one does.
+// - The buffers swap. A tile that was changed is active for the next border, hence is written to
+//   the other buffer then; all others are equal in both.
+//
+// A tile is active for a border if a voxel in or next to it was deleted since the last
+// sub-iteration of that border began. When as many sub-iterations as there are borders have passed
+// without a deletion, nothing is left to do.
+//
+// An image whose bits fit shared memory is thinned by one block without leaving it: one tile with
+// nothing around, the same steps, no grid.
+#include "thin_lee.h"
+
+#include "../core/lee_rules.h"
+#include "components.h"
+#include "tiles.h"
+
+namespace tubeskel::cuda {
+
+namespace {
+
+// ---- a sub-iteration in shared memory
+
+// A part of the volume with a rim, as arrays of words.
+struct Field {
+  Word *before, *after;
+  int row_pitch, plane_pitch;
+};
+
+// Words with candidates for the border in question.
+struct Candidates {
+  Word* bits;
+  uint16_t* at;  // indices into the field
+  int* count;
+};
+
+// Planes of the neighbourhood of a word. Rows that come earlier in raster order, and the western
+// part of its own, are taken from `earlier`, the rest from `later`.
+template <bool kFlat>
+__device__ core::Neighbourhood<Word> neighbourhood(const Word* earlier, const Word* later,
+                                                   const Field& field) {
+  core::Neighbourhood<Word> p;
+  TUBESKEL_UNROLL(9)
+  for (int i = 0; i < 9; ++i) {
+    if (kFlat && i / 3 != 1) {
+      p.n[3 * i] = p.n[3 * i + 1] = p.n[3 * i + 2] = 0;
+      continue;
+    }
+    const Word* const row = (i <= 4 ? earlier : later) + (i / 3 - 1) * field.plane_pitch +
+                            (i % 3 - 1) * field.row_pitch;
+    p.n[3 * i] = core::west_plane(row[0], row[-1]);
+    p.n[3 * i + 1] = row[0];
+    p.n[3 * i + 2] = core::east_plane(row[0], row[1]);
+  }
+  p.n[14] = core::east_plane(later[0], later[1]);
+  return p;
+}
+
+// Plane of the neighbours across a border.
+template <int kBorder>
+__device__ Word across(const Word* word, const Field& field) {
+  constexpr int kFace = core::face_neighbour(kBorder);
+  const Word* const row =
+      word + (kFace / 9 - 1) * field.plane_pitch + (kFace / 3 % 3 - 1) * field.row_pitch;
+  if (kFace % 3 == 0) return core::west_plane(row[0], row[-1]);
+  return kFace % 3 == 1 ? row[0] : core::east_plane(row[0], row[1]);
+}
+
+// Appends to a list by all threads of a warp: the place for this thread, if it wants one.
+__device__ int append(bool wanted, int* count) {
+  const unsigned lanes = __ballot_sync(kAllLanes, wanted);
+  if (lanes == 0) return 0;
+  const int lane = threadIdx.x % kWarp;
+  int first = 0;
+  if (lane == 0) first = atomicAdd(count, __popc(lanes));
+  return __shfl_sync(kAllLanes, first, 0) + __popc(lanes & ((1u << lane) - 1));
+}
+
+// Lists the candidates among `words` words, the k-th being at at(k). As a first guess, if one is
+// asked for, all go. Returns the length of the list.
+template <bool kFlat, int kBorder, class At>
+__device__ int find_at(const Field& field, const Candidates& found, int words, const At& at,
+                       bool guess) {
+  if (threadIdx.x == 0) *found.count = 0;
+  __syncthreads();
+  for (int first = 0; first < words; first += blockDim.x) {
+    const int k = first + threadIdx.x, i = k < words ? at(k) : 0;
+    const bool is_border =
+        k < words && (field.before[i] & ~across<kBorder>(field.before + i, field)) != 0;
+    const int place = append(is_border, found.count);
+    if (is_border) found.at[place] = uint16_t(i);
+  }
+  __syncthreads();
+  const int count = *found.count;
+  for (int k = threadIdx.x; k < count; k += blockDim.x) {
+    const int i = found.at[k];
+    const Word* const word = field.before + i;
+    found.bits[k] = core::lee_candidates(neighbourhood<kFlat>(word, word, field), kBorder);
+    if (guess) field.after[i] = *word & ~found.bits[k];
+  }
+  __syncthreads();
+  return count;
+}
+
+template <bool kFlat, class At>
+__device__ int find(int border, const Field& field, const Candidates& found, int words,
+                    const At& at, bool guess) {
+  switch (border) {
+    case 0:
+      return find_at<kFlat, 0>(field, found, words, at, guess);
+    case 1:
+      return find_at<kFlat, 1>(field, found, words, at, guess);
+    case 2:
+      return find_at<kFlat, 2>(field, found, words, at, guess);
+    case 3:
+      return find_at<kFlat, 3>(field, found, words, at, guess);
+    case 4:
+      return find_at<kFlat, 4>(field, found, words, at, guess);
+    default:
+      return find_at<kFlat, 5>(field, found, words, at, guess);
+  }
+}
+
+// Decides the candidates again and again until no decision changes.
+template <bool kFlat>
+__device__ void settle(const Field& field, const Candidates& found, int count) {
+  bool unsettled;
+  do {
+    unsettled = false;
+    for (int first = 0; first < count; first += blockDim.x) {
+      const int k = first + threadIdx.x, i = k < count ? found.at[k] : 0;
+      const Word candidates = k < count ? found.bits[k] : 0;
+      Word* const after = field.after + i;
+      Word decided = 0;
+      if (candidates) {
+        const Word* const before = field.before + i;
+        decided =
+            *before &
+            ~(candidates & core::at_most_one_component(neighbourhood<kFlat>(after, before, field)));
+      }
+      const bool changed = candidates && decided != *after;
+      __syncthreads();
+      if (changed) *after = decided;
+      unsettled |= __syncthreads_or(changed) != 0;
+    }
+  } while (unsettled);
+}
+
+// ---- large images: tiles, shared by a grid
+
+enum : unsigned { kDeleted = 1, kDoubt = 2 };
+
+// In device memory.
+struct Volumes {
+  Word* bits[2];          // the second is anything at first, both are the skeleton at last
+  unsigned* changed_at;   // by tile: the last sub-iteration that deleted in or next to it
+  unsigned* doubtful_at;  // by tile: the last turn in which it has to look again
+  unsigned* said;         // for Vote; stamps and this are zero at first
+};
+
+template <bool kFlat>
+__global__ void __launch_bounds__(kTileThreads)
+    thin_tiles_kernel(Shape shape, Tiling tiles, Volumes volumes) {
+  using T = Tile<kFlat>;
+  __shared__ Word before[T::kPaddedSize], after[T::kPaddedSize], candidate_bits[T::kSize];
+  __shared__ uint16_t candidate_at[T::kSize];
+  __shared__ int candidate_count;
+  __shared__ unsigned seen;
+  const Field field{before, after, T::kRowPitch, T::kPlanePitch};
+  const Candidates candidates{candidate_bits, candidate_at, &candidate_count};
+  const unsigned borders = kFlat ? 4 : 6;
+  Vote vote(volumes.said);
+  unsigned last_deletion = 0;
+
+  // Numbers start at one, so that all tiles are active for each border at first.
+  for (unsigned number = 1; number - last_deletion <= borders; ++number) {
+    const int border = int((number - 1) % borders);
+    const Word* const from = volumes.bits[(number - 1) % 2];
+    Word* const to = volumes.bits[number % 2];
+    bool first_round = true;
+    unsigned said = 0, answer = 0;
+
+    const auto wanted = [&](unsigned tile) {
+      return first_round ? __ldcg(volumes.changed_at + tile) + borders >= number
+                         : __ldcg(volumes.doubtful_at + tile) >= vote.turn();
+    };
+    const auto look = [&](unsigned tile) {
+      const Place<kFlat> place(shape, tiles, tile);
+      if (threadIdx.x == 0) seen = 0;
+      for_each_padded(place, [&](int i, bool inside, int64_t address) {
+        before[i] = inside ? __ldcg(from + address) : 0;
+        after[i] = first_round ? before[i] : inside ? __ldcg(to + address) : 0;
+      });
+      __syncthreads();
+      Word published[T::kPerThread];
+      TUBESKEL_UNROLL(T::kPerThread)
+      for (int j = 0; j < T::kPerThread; ++j) published[j] = after[T::at(T::mine(j))];
+
+      const int count = find<kFlat>(border, field, candidates, T::kSize, T::at, first_round);
+      settle<kFlat>(field, candidates, count);
+
+      unsigned seen_here = 0;
+      TUBESKEL_UNROLL(T::kPerThread)
+      for (int j = 0; j < T::kPerThread; ++j) {
+        const int k = T::mine(j);
+        const Word word = after[T::at(k)], changed = word ^ published[j];
+        if ((first_round || changed) && place.holds(k)) __stcg(to + place.address(k), word);
+        seen_here |= tiles_that_see<kFlat>(changed, k);
+      }
+      if (seen_here) atomicOr(&seen, seen_here);
+      __syncthreads();
+      if (threadIdx.x < kDirections && seen >> threadIdx.x & 1) {
+        said |= kDeleted;
+        const int other = tile_towards(int(threadIdx.x), tile, tiles, place);
+        if (other >= 0) {
+          __stcg(volumes.changed_at + other, number);
+          // Later in raster order are these planes and the next.
+          if (threadIdx.x >= 9 && threadIdx.x != kThisTile) {
+            __stcg(volumes.doubtful_at + other, vote.turn() + 1);
+            said |= kDoubt;
+          }
+        }
+      }
+      __syncthreads();
+    };
+
+    do {
+      said = 0;
+      for_each_tile(tiles.total, wanted, look);
+      answer = vote.any(said);
+      if (answer & kDeleted) last_deletion = number;
+      first_round = false;
+    } while (answer & kDoubt);
+  }
+}
+
+// ---- small images: one block each
+
+constexpr int kMostThreads = 1024;
+constexpr int64_t kMostWords = 1 << 15;  // a place among them has 16 bits
+
+// Words of an image among zeros: one on either side of a row, which the next row shares, and rows
+// and planes alike.
+template <bool kFlat>
+struct Padded {
+  int words, rows, planes;
+  int row_pitch, plane_pitch, first, size;
+
+  __host__ __device__ explicit Padded(const Shape& shape)
+      : words(int(shape.words())),
+        rows(int(shape.rows)),
+        planes(int(shape.planes)),
+        row_pitch(words + 1),
+        plane_pitch((rows + 1) * row_pitch),
+        first((kFlat ? 0 : plane_pitch) + row_pitch + 1),
+        size((planes + (kFlat ? 0 : 2)) * plane_pitch + row_pitch + 1) {}
+};
+
+// The shared memory of a block: the field before and after, candidates, their places, their number.
+template <bool kFlat>
+size_t shared_bytes(const Shape& shape) {
+  const size_t words = size_t(shape.words_of_image());
+  return sizeof(int) + sizeof(Word) * (2 * size_t(Padded<kFlat>(shape).size) + words) +
+         sizeof(uint16_t) * words;
+}
+
+template <bool kFlat>
+__global__ void __launch_bounds__(kMostThreads) thin_images_kernel(Shape shape, Word* bits) {
+  const Padded<kFlat> padded(shape);
+  const int words = int(shape.words_of_image());
+  int* const candidate_count = reinterpret_cast<int*>(dynamic_shared());
+  Word* const before = reinterpret_cast<Word*>(candidate_count + 1);
+  Word* const after = before + padded.size;
+  Word* const candidate_bits = after + padded.size;
+  const Field field{before, after, padded.row_pitch, padded.plane_pitch};
+  const Candidates candidates{candidate_bits, reinterpret_cast<uint16_t*>(candidate_bits + words),
+                              candidate_count};
+  const auto at = [&](int k) {
+    const int row = k / padded.words;
+    return padded.first + row / padded.rows * padded.plane_pitch +
+           row % padded.rows * padded.row_pitch + k % padded.words;
+  };
+  const int span = padded.size - 2 * padded.first;  // padding holds no border voxels
+
+  for (int64_t image = blockIdx.x; image < shape.images; image += gridDim.x) {
+    Word* const here = bits + image * words;
+    for (int i = threadIdx.x; i < padded.size; i += blockDim.x) before[i] = after[i] = 0;
+    __syncthreads();
+    for (int k = threadIdx.x; k < words; k += blockDim.x) before[at(k)] = after[at(k)] = here[k];
+    __syncthreads();
+
+    const int borders = kFlat ? 4 : 6;
+    for (int border = 0, unchanged = 0; unchanged < borders; border = (border + 1) % borders) {
+      const int count = find<kFlat>(
+          border, field, candidates, span, [&](int k) { return padded.first + k; }, true);
+      settle<kFlat>(field, candidates, count);
+      bool deleted = false;
+      for (int k = threadIdx.x; k < count; k += blockDim.x) {
+        const int i = candidates.at[k];
+        deleted |= before[i] != after[i];
+        before[i] = after[i];
+      }
+      unchanged = __syncthreads_or(deleted) ? 0 : unchanged + 1;
+    }
+
+    for (int k = threadIdx.x; k < words; k += blockDim.x) here[k] = before[at(k)];
+    __syncthreads();
+  }
+}
+
+// ---- the host's side
+
+__global__ void copy_kernel(const Word* from, Word* to, int64_t words) {
+  const int64_t step = int64_t(gridDim.x) * blockDim.x;
+  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < words; i += step)
+    to[i] = from[i];
+}
+
+void copy(const Word* from, Word* to, int64_t words, void* stream, const Subject& subject) {
+  constexpr int64_t kThreads = 256, kMostBlocks = 1 << 16;
+  const int64_t blocks = std::min((words + kThreads - 1) / kThreads, kMostBlocks);
+  launch(subject, {dim3(unsigned(blocks)), dim3(kThreads)}, stream, copy_kernel, from, to, words);
+}
+
+// Bytes of stamps and votes.
+size_t stamp_bytes(const Shape& shape) {
+  return (2 * size_t(tiles_of(shape)) + 3) * sizeof(unsigned);
+}
+size_t bit_bytes(const Shape& shape) {
+  return size_t(shape.total_words()) * sizeof(Word);
+}
+
+template <bool kFlat>
+void thin_tiles(const Shape& shape, Word* bits, void* workspace, void* stream,
+                const Subject& subject) {
+  const Tiling tiles = tiling<kFlat>(shape);
+  Volumes volumes;
+  volumes.changed_at = static_cast<unsigned*>(workspace);
+  volumes.doubtful_at = volumes.changed_at + tiles.total;
+  volumes.said = volumes.doubtful_at + tiles.total;
+  volumes.bits[0] = bits;
+  volumes.bits[1] = volumes.said + 3;
+  check(cudaMemsetAsync(workspace, 0, stamp_bytes(shape), static_cast<cudaStream_t>(stream)),
+        subject);
+  launch(subject, cooperative(subject, thin_tiles_kernel<kFlat>, tiles.total), stream,
+         thin_tiles_kernel<kFlat>, shape, tiles, volumes);
+}
+
+template <bool kFlat>
+void thin(const Shape& shape, Word* bits, void* workspace, void* stream, const Subject& subject) {
+  const int64_t words = shape.words_of_image();
+  if (words > kMostWords || shared_bytes<kFlat>(shape) > shared_memory_per_block(subject))
+    return thin_tiles<kFlat>(shape, bits, workspace, stream, subject);
+  Launch config;
+  config.grid = dim3(unsigned(std::min<int64_t>(shape.images, 1 << 30)));
+  const int64_t threads = (words / 4 + kWarp - 1) / kWarp * kWarp;
+  config.block = dim3(unsigned(std::clamp<int64_t>(threads, kWarp, kMostThreads)));
+  config.shared = shared_bytes<kFlat>(shape);
+  launch(subject, config, stream, thin_images_kernel<kFlat>, shape, bits);
+}
+
+}  // namespace
+
+size_t lee_workspace(const Shape& shape, bool keep_components) {
+  const size_t thinning = stamp_bytes(shape) + bit_bytes(shape);
+  if (!keep_components) return thinning;
+  return bit_bytes(shape) + std::max(thinning, components_workspace(shape));
+}
+
+void thin_lee(const Shape& shape, bool keep_components, Word* bits, void* workspace, void* stream,
+              const Subject& subject) {
+  if (shape.total_words() == 0) return;
+  Word* const mask = static_cast<Word*>(workspace);
+  if (keep_components) {
+    copy(bits, mask, shape.total_words(), stream, subject);
+    workspace = mask + shape.total_words();
+  }
+  if (shape.planes == 1)
+    thin<true>(shape, bits, workspace, stream, subject);
+  else
+    thin<false>(shape, bits, workspace, stream, subject);
+  if (keep_components) restore_lost_components(shape, mask, bits, workspace, stream, subject);
+}
+
+}  // namespace tubeskel::cuda
