@@ -5,6 +5,8 @@
 // away, not a word away.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 namespace tubeskel::cuda {

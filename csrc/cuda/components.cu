@@ -106,26 +106,22 @@ __global__ void __launch_bounds__(kTileThreads)
         reached[i] = inside ? __ldcg(from + address) : 0;
       });
       Word allowed[T::kPerThread], published[T::kPerThread];
-      TUBESKEL_UNROLL(T::kPerThread)
       for (int j = 0; j < T::kPerThread; ++j) {
         const int k = T::mine(j);
         allowed[j] = place.holds(k) ? __ldcg(data.mask + place.address(k)) : 0;
       }
       __syncthreads();
-      TUBESKEL_UNROLL(T::kPerThread)
       for (int j = 0; j < T::kPerThread; ++j) published[j] = reached[T::at(T::mine(j))];
 
       bool grows;
       do {
         Word more[T::kPerThread];
-        TUBESKEL_UNROLL(T::kPerThread)
         for (int j = 0; j < T::kPerThread; ++j) {
           const Word* const word = reached + T::at(T::mine(j));
           more[j] = allowed[j] & ~*word ? allowed[j] & ~*word & widened<kFlat>(word) : 0;
         }
         __syncthreads();
         grows = false;
-        TUBESKEL_UNROLL(T::kPerThread)
         for (int j = 0; j < T::kPerThread; ++j) {
           if (more[j] == 0) continue;
           reached[T::at(T::mine(j))] |= more[j];
@@ -134,7 +130,6 @@ __global__ void __launch_bounds__(kTileThreads)
       } while (__syncthreads_or(grows));
 
       unsigned seen_here = 0;
-      TUBESKEL_UNROLL(T::kPerThread)
       for (int j = 0; j < T::kPerThread; ++j) {
         const int k = T::mine(j);
         const Word word = reached[T::at(k)], changed = word ^ published[j];
@@ -166,7 +161,6 @@ __global__ void __launch_bounds__(kTileThreads)
         [&](unsigned tile) {
           const Place<kFlat> place(shape, tiles, tile);
           bool lost = false;
-          TUBESKEL_UNROLL(T::kPerThread)
           for (int j = 0; j < T::kPerThread; ++j) {
             const int k = T::mine(j);
             if (!place.holds(k)) continue;

@@ -206,14 +206,12 @@ __global__ void __launch_bounds__(kTileThreads)
       });
       __syncthreads();
       Word published[T::kPerThread];
-      TUBESKEL_UNROLL(T::kPerThread)
       for (int j = 0; j < T::kPerThread; ++j) published[j] = after[T::at(T::mine(j))];
 
       const int count = find<kFlat>(border, field, candidates, T::kSize, T::at, first_round);
       settle<kFlat>(field, candidates, count);
 
       unsigned seen_here = 0;
-      TUBESKEL_UNROLL(T::kPerThread)
       for (int j = 0; j < T::kPerThread; ++j) {
         const int k = T::mine(j);
         const Word word = after[T::at(k)], changed = word ^ published[j];
