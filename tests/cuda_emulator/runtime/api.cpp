@@ -157,6 +157,14 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   return cudaSuccess;
 }
 
+// A failed assertion of a kernel ends its launch.
+extern "C" void __assert_fail(const char* assertion, const char* file, unsigned line,
+                              const char*) noexcept {
+  trap("assertion `" + std::string(assertion) + "' failed (" +
+       std::string(file).substr(std::string(file).rfind('/') + 1) + ':' + std::to_string(line) +
+       ')');
+}
+
 // For the tests: which device to play, and in which order.
 extern "C" __attribute__((visibility("default"))) void cuda_emulator_play(
     int multiprocessors, int blocks_per_multiprocessor, size_t shared_per_block, int capability,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -341,6 +343,10 @@ unsigned char* dynamic_shared() {
 }
 
 void trap(const std::string& why) {
+  if (!run_now.current) {
+    std::fprintf(stderr, "outside a kernel: %s\n", why.c_str());
+    std::abort();
+  }
   run_now.failure = name_of_kernel() + ", block " + text(position.block) + ", thread " +
                     text(position.thread) + ": " + why;
   yield();
@@ -368,6 +374,7 @@ std::string run(const Grid& grid, const Schedule& schedule, const std::function<
       run_together(block, {numbers[i]}, turns, threads);
   }
   if (!run_now.failure.empty()) forget_frames();
+  run_now.current = nullptr;
   return run_now.failure;
 }
 
