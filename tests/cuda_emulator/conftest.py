@@ -18,7 +18,7 @@ def emulated(request, library):
     """`torch.ops.tubeskel_emulated`, its kernels run in an order; workspaces start with garbage."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)  # fills what torch.empty returns
-    with harness.playing(library, request.param):
+    with library.playing(request.param):
         yield torch.ops.tubeskel_emulated
     torch.use_deterministic_algorithms(before)
 
@@ -32,3 +32,7 @@ def device(emulated, library, request):
         library.play(order, harness.Device(**options))
 
     return play
+
+
+if harness.sanitized():  # their processes are part of theirs
+    collect_ignore = ["test_sanitizers.py", "test_planted_bugs.py"]

@@ -265,3 +265,14 @@ def test_attributes(toys):
 def test_launches_no_gpu_takes_are_refused(toys, grid, block):
     report = toys("indices", np.uint32(grid), np.uint32(block), np.zeros(1, np.int32))
     assert report == "invalid configuration argument"
+
+
+# ---- the build
+
+
+def test_static_variables_of_the_host_are_refused():
+    text = (Path(__file__).parent / "kernels" / "toys.cu").read_text()
+    sources = [Path(__file__).parent / "kernels" / "toys.cu"]
+    for variable in ("int counter;", "int next() { static int n = next(); return n; }"):
+        with pytest.raises(RuntimeError, match="variable that is no shared memory"):
+            harness.build("toys", sources, replaced={"toys.cu": f"{text}\n{variable}\n"})

@@ -6,32 +6,60 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import hashlib
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EMULATOR = REPOSITORY / "tests" / "cuda_emulator"
 BUILDS = REPOSITORY / "build" / "cuda_emulator"
+COMPILER = os.environ.get("CXX", "g++")
 
 ORDERS = ("forward", "reversed", "shuffled")
 
 # Calls of the emulator are no tail calls: where a thread waits is told by their return addresses.
-COMMON = "-std=c++17 -O2 -g1 -fPIC -fvisibility=hidden -fno-optimize-sibling-calls -Wall -Wextra"
+OPTIONS = "-std=c++17 -g1 -fPIC -fvisibility=hidden -fno-optimize-sibling-calls -Wall -Wextra"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 
 
+# ---- processes with sanitizers
+
+
 def sanitized() -> bool:
-    """Whether this process can load the build with sanitizers, which must be its first library."""
+    """Whether this process loads builds with sanitizers."""
     return "TUBESKEL_SANITIZED" in os.environ
+
+
+def sanitized_environment() -> dict[str, str]:
+    """Return what makes a process one that can: AddressSanitizer comes before all else."""
+    libraries = []
+    for name in ("libasan.so", "libstdc++.so.6"):
+        found = subprocess.run(
+            [*COMPILER.split(), f"-print-file-name={name}"], capture_output=True, text=True
+        ).stdout.strip()
+        if not Path(found).is_absolute():
+            raise RuntimeError(f"{COMPILER} has no {name}")
+        libraries.append(found)
+    return {
+        **os.environ,
+        "TUBESKEL_SANITIZED": "1",
+        "LD_PRELOAD": " ".join(libraries),
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",  # Python leaks at its end
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
+# ---- libraries
 
 
 @dataclass(frozen=True)
 class Device:
-    """The GPU that is played: `shared` is what a block may have, in bytes."""
+    """The GPU that is played; `shared` is what a block may have, in bytes."""
 
     multiprocessors: int = 3
     blocks_per_multiprocessor: int = 2
@@ -43,11 +71,10 @@ class Library:
     """A loaded library: its functions, and the emulator in it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.functions = ctypes.CDLL(str(path))
 
     def play(self, order: str = "forward", device: Device = Device()) -> None:
-        """Run what follows in an order: "forward", "reversed", "shuffled" or "shuffled:seed"."""
+        """Run what follows in an order: "forward", "reversed", or "shuffled:1" with a seed."""
         kind, _, seed = order.partition(":")
         self.functions.cuda_emulator_play(
             device.multiprocessors,
@@ -58,75 +85,105 @@ class Library:
             ctypes.c_uint64(int(seed or 0)),
         )
 
+    @contextlib.contextmanager
+    def playing(self, order: str, **device: int) -> Iterator[None]:
+        """Play a device in an order, then the usual one again."""
+        self.play(order, Device(**device))
+        try:
+            yield
+        finally:
+            self.play()
 
-def escape(path: Path | str) -> str:
-    return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
 
+def build(
+    name: str,
+    sources: list[Path],
+    options: str = "",
+    link: str = "",
+    replaced: Mapping[str, str] | None = None,
+) -> Path:
+    """Compile sources and the emulator into a library; only what changed is compiled again.
 
-def build(name: str, sources: list[Path], options: str = "", link: str = "") -> Path:
-    """Compile sources and the emulator into a library; only what changed is compiled again."""
-    compiler = os.environ.get("CXX", "g++")
-    flags = f"{COMMON} {options}"
-    if sanitized():
-        name += "-sanitized"
-        flags += f" {SANITIZERS}"
-        link += f" {SANITIZERS}"
-    folder = BUILDS / name
+    `replaced` maps names of sources to the text to compile instead.
+    """
+    common = OPTIONS + (f" -O1 {SANITIZERS}" if sanitized() else " -O2")
+    includes = f"-I{EMULATOR / 'include'} -I{REPOSITORY / 'csrc' / 'cuda'}"
+    folder = BUILDS / ("sanitized" if sanitized() else "plain")
     folder.mkdir(parents=True, exist_ok=True)
     rules = [
-        f"cxx = {compiler}",
-        f"flags = {flags} -I{EMULATOR / 'include'} -I{REPOSITORY / 'csrc'}",
+        f"cxx = {COMPILER}",
+        f"options = {common} {includes}",
         f"script = {EMULATOR / 'runtime' / 'shared_memory.ld'}",
         "rule compile",
-        "  command = $cxx $flags $more -MMD -MF $out.d -c $in -o $out",
+        "  command = $cxx $options $more -MMD -MF $out.d -c $in -o $out",
         "  depfile = $out.d",
         "  deps = gcc",
         "rule link",
-        f"  command = $cxx -shared $in -o $out -Wl,-T,$script {link}",
+        f"  command = $cxx $options -shared $in -o $out -Wl,-T,$script {link}",
     ]
     objects = []
-    for source in [*sources, *sorted((EMULATOR / "runtime").glob("*.cpp"))]:
-        objects.append(f"{source.name}.o")
-        rules.append(f"build {objects[-1]}: compile {escape(source)}")
-        if source.suffix == ".cu":
-            rules.append("  more = -x c++ -Wno-unknown-pragmas")
-    rules.append(f"build library.so: link {' '.join(objects)} | $script")
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for source in [*sources, *sorted((EMULATOR / "runtime").glob("*.cpp"))]:
+            more = options if source in sources else ""
+            if text := (replaced or {}).get(source.name):
+                digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+                name += f"-{digest}"
+                source = folder / f"{digest}-{source.name}"
+                source.write_text(text)
+            if source.suffix == ".cu":
+                more += " -x c++ -Wno-unknown-pragmas"
+            objects.append(f"{source.name}.o")
+            rules += [f"build {objects[-1]}: compile {source}", f"  more = {more}"]
+        rules.append(f"build {name}.so: link {' '.join(objects)} | $script")
         (folder / "build.ninja").write_text("\n".join([*rules, ""]))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"the emulated build of {name} failed\n{done.stdout}{done.stderr}")
-    return folder / "library.so"
+    if done.returncode:
+        raise RuntimeError(f"the emulated build of {name} failed\n{done.stdout}{done.stderr}")
+    library = folder / f"{name}.so"
+    refuse_host_variables(library)
+    return library
+
+
+def refuse_host_variables(library: Path) -> None:
+    """Raise RuntimeError if not all that is taken for shared memory is a variable of a function."""
+    lines = subprocess.run(["nm", "-C", library], capture_output=True, text=True).stdout.split("\n")
+    symbols = [line.split(maxsplit=2) for line in lines if re.match(r"[0-9a-f]+ ", line)]
+    addresses = {name: int(address, 16) for address, _, name in symbols}
+    shared = range(addresses["cuda_shared_begin"], addresses["cuda_shared_end"])
+    for address, kind, name in symbols:
+        plain = name.replace("(anonymous namespace)::", "").replace("cuda_shared_", ")::")
+        if kind == "b" and int(address, 16) in shared and (")::" not in plain or "guard" in plain):
+            raise RuntimeError(f"csrc/cuda has a variable that is no shared memory: {name}")
 
 
 @functools.cache
-def load(namespace: str = "tubeskel_emulated") -> Library:
-    """Build and load the CUDA ops as ``torch.ops.<namespace>``."""
-    import torch
+def build_ops(name: str = "", text: str = "") -> Path:
+    """Build the library of emulated ops, with another `text` for the source of that name."""
     from torch.utils.cpp_extension import include_paths, library_paths
 
     csrc = REPOSITORY / "csrc"
     sources = sorted((csrc / "cuda").glob("*.cu"))
     sources += sorted((csrc / "bindings").glob("torch_ops_cuda*.cpp"))
     sources.append(EMULATOR / "library.cpp")
+    defines = "-DTUBESKEL_EMULATED=tubeskel_emulated -DTORCH_TARGET_VERSION=0x020a000000000000"
     includes = " ".join(f"-isystem {path}" for path in include_paths())
-    path = build(
-        namespace,
+    libraries = " ".join(f"-L{path}" for path in library_paths())
+    return build(
+        "tubeskel_emulated",
         sources,
-        f"{includes} -DTUBESKEL_EMULATED={namespace} -DTORCH_TARGET_VERSION=0x020a000000000000",
-        " ".join(f"-L{path}" for path in library_paths()) + " -Wl,--no-as-needed -ltorch",
+        f"{defines} {includes}",
+        f"{libraries} -Wl,--no-as-needed -ltorch",
+        {name: text} if name else None,
     )
+
+
+@functools.cache
+def load() -> Library:
+    """Build the CUDA ops and load them as ``torch.ops.tubeskel_emulated``."""
+    import torch
+
+    path = Path(os.environ.get("TUBESKEL_EMULATED_LIBRARY") or build_ops())
     torch.ops.load_library(str(path))
     return Library(path)
-
-
-@contextlib.contextmanager
-def playing(library: Library, order: str = "forward", **device: int) -> Iterator[None]:
-    """Play a device in an order, then the usual one again."""
-    library.play(order, Device(**device))
-    try:
-        yield
-    finally:
-        library.play()
