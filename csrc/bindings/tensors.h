@@ -13,6 +13,7 @@
 
 namespace tubeskel::bindings {
 
+namespace core = tubeskel::core;
 using core::ElementType;
 using core::Kind;
 using torch::headeronly::ScalarType;

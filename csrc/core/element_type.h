@@ -1,4 +1,5 @@
-// What the bits of an array's elements mean, and which of them are foreground. Host code.
+// What the bits of an array's elements mean, and which of them are foreground. The functions are
+// host code.
 #pragma once
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 namespace tubeskel::cpu {
 
 void pack_images(const Batch& images, uint64_t* out, Execution run) {
-  for_each_image(images, kImage, run, [&](int64_t i, Execution inner) {
+  for_each_image(images, core::kImage, run, [&](int64_t i, Execution inner) {
     const View view = image_of(images, i);
     const BitImage bits = pack_image(view, nonzero(view.type), false, inner.threads);
     uint64_t* to = out + i * view.planes * view.rows * bits.strips;
@@ -16,7 +16,7 @@ void pack_images(const Batch& images, uint64_t* out, Execution run) {
 }
 
 void thin_images(const Batch& images, const ThinOptions& options, uint8_t* out, Execution run) {
-  for_each_image(images, kImage, run, [&](int64_t i, Execution inner) {
+  for_each_image(images, core::kImage, run, [&](int64_t i, Execution inner) {
     const View view = image_of(images, i);
     const BitImage bits = skeleton_of(view, nonzero(view.type), options, inner);
     uint8_t* const to = out + i * view.pixels();
@@ -28,7 +28,7 @@ void thin_images(const Batch& images, const ThinOptions& options, uint8_t* out, 
 }
 
 void dilate_images(const Batch& images, const Footprint& footprint, uint8_t* out, Execution run) {
-  for_each_image(images, kImage, run, [&](int64_t i, Execution inner) {
+  for_each_image(images, core::kImage, run, [&](int64_t i, Execution inner) {
     const View view = image_of(images, i);
     const BitImage bits = pack_image(view, nonzero(view.type), false, inner.threads);
     uint8_t* const to = out + i * view.pixels();

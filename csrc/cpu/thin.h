@@ -1,17 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
+#include "../core/method.h"
 #include "bit_image.h"
 #include "interrupt.h"
 #include "kernels.h"
 
 namespace tubeskel::cpu {
 
-enum class Method { kZhang, kGuoHall, kLee };
-
-inline constexpr int64_t kUntilStable = std::numeric_limits<int64_t>::max();
+using core::kUntilStable;
+using core::Method;
 
 // Thins a 2D image in place by the method of Zhang or of Guo and Hall: iterations of two
 // sub-iterations each, at most `max_iterations`, until one of them deletes nothing. The result does

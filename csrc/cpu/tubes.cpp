@@ -11,11 +11,6 @@ namespace tubeskel::cpu {
 
 namespace {
 
-Argument argument_of(const TubeOptions& options) {
-  if (options.num_classes == 0) return {options.name, kImage.allowed};
-  return {options.name, "0.." + std::to_string(options.num_classes - 1) + " and ignore_index"};
-}
-
 // Where the labels of one image go.
 struct Output {
   char* labels;
@@ -115,7 +110,8 @@ void tube_images(const Batch& labels, const TubeOptions& options, void* out, int
                  Execution run) {
   const Foreground foreground =
       labels_of_classes(labels.type, options.num_classes, options.ignore_index);
-  for_each_image(labels, argument_of(options), run, [&](int64_t i, Execution inner) {
+  const Argument argument = core::labels_argument(options.name, options.num_classes);
+  for_each_image(labels, argument, run, [&](int64_t i, Execution inner) {
     const View view = image_of(labels, i);
     const Output output = output_of(view, i, options, out, counts);
     if (!options.per_class) {

@@ -19,7 +19,7 @@ namespace {
     uint64_t bits = 0;
     std::memcpy(&bits, view.data + i * view.type.size, size_t(view.type.size));
     if ((bits & foreground.magnitude) > foreground.largest && bits != foreground.ignored)
-      throw InvalidValue(to_string(view.type, view.data, i));
+      throw InvalidValue(core::to_string(view.type, view.data, i));
   }
 }
 

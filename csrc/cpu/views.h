@@ -27,12 +27,6 @@ struct View {
 
 View image_of(const Batch& batch, int64_t i);
 
-// What an error says of a value: the argument that holds it, and what is allowed.
-struct Argument {
-  std::string name, allowed;
-};
-inline const Argument kImage = {"image", "every value but NaN"};
-
 // Rows [first, first + count) of a plane, `first` being a multiple of a block.
 struct Band {
   int64_t plane, first, count;
@@ -53,7 +47,7 @@ void for_each_image(const Batch& batch, const Argument& argument, Execution run,
       work(i, Execution{across ? 1 : useful, run.interrupt});
     });
   } catch (const InvalidValue& value) {
-    throw InvalidValue(argument.name + " holds " + value.what() + "; allowed: " + argument.allowed);
+    throw argument.refusal(value.what());
   }
 }
 

@@ -65,14 +65,14 @@ inline size_t shared_memory_per_block(const Subject& subject) {
   return size_t(attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin, subject));
 }
 
+#ifdef __CUDACC__
 // The dynamic shared memory of the block.
 __device__ inline unsigned char* dynamic_shared() {
-#ifndef __CUDACC__
-  return cuda_emulator::dynamic_shared();
-#else
   extern __shared__ __align__(16) unsigned char tubeskel_shared[];
   return tubeskel_shared;
-#endif
 }
+#elif defined(CUDA_EMULATOR)
+using cuda_emulator::dynamic_shared;
+#endif
 
 }  // namespace tubeskel::cuda

@@ -2,6 +2,8 @@
 // should not compile here either: overloads are CUDA's own.
 #pragma once
 
+#define CUDA_EMULATOR
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
