@@ -10,6 +10,7 @@
 
 #include "../core/element_type.h"
 #include "../core/footprint.h"
+#include "../core/method.h"
 
 namespace tubeskel::bindings {
 
@@ -63,6 +64,11 @@ inline Shape shape_of(const Tensor& tensor, int64_t spatial_dims) {
   for (int64_t d = 0; d < first; ++d) images *= tensor.size(d);
   return {images, spatial_dims == 3 ? tensor.size(first) : 1, tensor.size(tensor.dim() - 2),
           tensor.size(tensor.dim() - 1)};
+}
+
+inline core::Method method_of(const std::string& name) {
+  if (name == "lee") return core::Method::kLee;
+  return name == "guo_hall" ? core::Method::kGuoHall : core::Method::kZhang;
 }
 
 inline core::FootprintShape footprint_shape(const std::string& name) {

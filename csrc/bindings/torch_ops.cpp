@@ -47,11 +47,6 @@ Batch batch_of(const Tensor& tensor, int64_t spatial_dims) {
           shape.columns};
 }
 
-Method method_of(const std::string& name) {
-  if (name == "lee") return Method::kLee;
-  return name == "guo_hall" ? Method::kGuoHall : Method::kZhang;
-}
-
 // ---- morphology
 
 Tensor pack_bits_cpu(const Tensor& image) {

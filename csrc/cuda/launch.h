@@ -30,14 +30,20 @@ struct Launch {
   bool cooperative = false;  // all blocks resident at once, so that the grid can meet
 };
 
+// A kernel must be told before it may have more dynamic shared memory than every device has.
+template <class... Parameters>
+void allow_shared(const Subject& subject, size_t bytes, void (*kernel)(Parameters...)) {
+  if (bytes > 48 * 1024)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),
+          subject);
+}
+
 // Queues a kernel on a stream. Throws std::runtime_error if the launch fails.
 template <class... Parameters, class... Arguments>
 void launch(const Subject& subject, const Launch& shape, void* stream,
             void (*kernel)(Parameters...), Arguments... arguments) {
-  if (shape.shared > 48 * 1024)
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                               cudaFuncAttributeMaxDynamicSharedMemorySize, int(shape.shared)),
-          subject);
+  allow_shared(subject, shape.shared, kernel);
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeCooperative;
   attribute.val.cooperative = 1;
@@ -63,6 +69,19 @@ inline int multiprocessors(const Subject& subject) {
 }
 inline size_t shared_memory_per_block(const Subject& subject) {
   return size_t(attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin, subject));
+}
+
+// How many blocks of a kernel the current device runs at once; the grid does not count.
+template <class... Parameters>
+int64_t resident_blocks(const Subject& subject, const Launch& shape,
+                        void (*kernel)(Parameters...)) {
+  allow_shared(subject, shape.shared, kernel);
+  int blocks = 0;
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+            &blocks, reinterpret_cast<const void*>(kernel),
+            int(shape.block.x * shape.block.y * shape.block.z), shape.shared),
+        subject);
+  return int64_t(blocks) * multiprocessors(subject);
 }
 
 #ifdef __CUDACC__

@@ -39,7 +39,7 @@ struct Start {
 
 __device__ Start start_behind(const Job& job, int64_t pixel) {
   if (pixel <= 0) return {0, 0};
-  const int64_t row = pixel / job.columns;
+  const int64_t row = quotient(pixel, job.columns);
   if (row >= job.rows) return {job.rows, 0};
   return {row, (pixel - row * job.columns + kWordColumns - 1) / kWordColumns};
 }
