@@ -7,13 +7,17 @@ export TUBESKEL_CUDA_ARCHS ?= 9.0
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-.PHONY: demo test lint setup build bench format wheel clean
+.PHONY: demo test cuda-archs lint setup build bench format wheel clean
 
 demo: build
 	$(BIN)/python -m experiments run experiments/configs/demo.yaml
 
 test: build
 	$(BIN)/python -m pytest
+
+# Registers and shared memory of each kernel on each architecture of a release; no spills.
+cuda-archs: setup
+	$(BIN)/python csrc/cuda/resources.py
 
 lint: build
 	$(BIN)/ruff check .
