@@ -55,5 +55,6 @@ def test_faults_of_kernels_are_seen(statement, report):
 
 
 def test_all_kernels_are_clean():
-    done = run("-m", "pytest", str(HERE), "-q", "-x", "-p", "no:cacheprovider")
+    # Reports come from below Python, and the process ends with them.
+    done = run("-m", "pytest", str(HERE), "-vx", "--capture=sys", "-p", "no:cacheprovider")
     assert done.returncode == 0, done.stdout[-10000:]
