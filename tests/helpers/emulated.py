@@ -9,9 +9,10 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,24 +96,14 @@ class Library:
             self.play()
 
 
-def build(
-    name: str,
-    sources: list[Path],
-    options: str = "",
-    link: str = "",
-    replaced: Mapping[str, str] | None = None,
-) -> Path:
-    """Compile sources and the emulator into a library; only what changed is compiled again.
-
-    `replaced` maps names of sources to the text to compile instead.
-    """
+def build(name: str, sources: list[Path], options: str = "", link: str = "") -> Path:
+    """Compile sources and the emulator into a library; only what changed is compiled again."""
     common = OPTIONS + (f" -O1 {SANITIZERS}" if sanitized() else " -O2")
-    includes = f"-I{EMULATOR / 'include'} -I{REPOSITORY / 'csrc' / 'cuda'}"
     folder = BUILDS / ("sanitized" if sanitized() else "plain")
     folder.mkdir(parents=True, exist_ok=True)
     rules = [
         f"cxx = {COMPILER}",
-        f"options = {common} {includes}",
+        f"options = {common} -I{EMULATOR / 'include'}",
         f"script = {EMULATOR / 'runtime' / 'shared_memory.ld'}",
         "rule compile",
         "  command = $cxx $options $more -MMD -MF $out.d -c $in -o $out",
@@ -122,26 +113,21 @@ def build(
         f"  command = $cxx $options -shared $in -o $out -Wl,-T,$script {link}",
     ]
     objects = []
+    for source in [*sources, *sorted((EMULATOR / "runtime").glob("*.cpp"))]:
+        more = options if source in sources else ""
+        if source.suffix == ".cu":
+            more += " -x c++ -Wno-unknown-pragmas"
+        objects.append(f"{source.relative_to(REPOSITORY)}.o".replace("/", "-"))
+        rules += [f"build {objects[-1]}: compile {source}", f"  more = {more}"]
+    library = folder / f"{name}.so"
+    rules.append(f"build {library.name}: link {' '.join(objects)} | $script")
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for source in [*sources, *sorted((EMULATOR / "runtime").glob("*.cpp"))]:
-            more = options if source in sources else ""
-            if text := (replaced or {}).get(source.name):
-                digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-                name += f"-{digest}"
-                source = folder / f"{digest}-{source.name}"
-                source.write_text(text)
-            if source.suffix == ".cu":
-                more += " -x c++ -Wno-unknown-pragmas"
-            objects.append(f"{source.name}.o")
-            rules += [f"build {objects[-1]}: compile {source}", f"  more = {more}"]
-        rules.append(f"build {name}.so: link {' '.join(objects)} | $script")
         (folder / "build.ninja").write_text("\n".join([*rules, ""]))
         command = [sys.executable, "-m", "ninja", "-C", str(folder), "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the emulated build of {name} failed\n{done.stdout}{done.stderr}")
-    library = folder / f"{name}.so"
     refuse_host_variables(library)
     return library
 
@@ -158,24 +144,30 @@ def refuse_host_variables(library: Path) -> None:
             raise RuntimeError(f"csrc/cuda has a variable that is no shared memory: {name}")
 
 
-@functools.cache
-def build_ops(name: str = "", text: str = "") -> Path:
-    """Build the library of emulated ops, with another `text` for the source of that name."""
+def build_ops(changed: str = "", text: str = "") -> Path:
+    """Build the library of emulated ops, with another `text` for one file of ``csrc/cuda``."""
     from torch.utils.cpp_extension import include_paths, library_paths
 
-    csrc = REPOSITORY / "csrc"
-    sources = sorted((csrc / "cuda").glob("*.cu"))
-    sources += sorted((csrc / "bindings").glob("torch_ops_cuda*.cpp"))
-    sources.append(EMULATOR / "library.cpp")
+    csrc, name = REPOSITORY / "csrc", "tubeskel_emulated"
+    kernels = sorted((csrc / "cuda").glob("*.cu"))
+    if changed:
+        digest = hashlib.sha256((changed + text).encode()).hexdigest()[:8]
+        name += f"-{digest}"
+        copy = BUILDS / "changed" / digest
+        for room in ("core", "cuda"):
+            shutil.copytree(csrc / room, copy / room, dirs_exist_ok=True)
+        (copy / "cuda" / changed).write_text(text)
+        affected = [k for k in kernels if k.name == changed or f'"{changed}"' in k.read_text()]
+        kernels = [copy / "cuda" / k.name if k in affected else k for k in kernels]
+    ops = sorted((csrc / "bindings").glob("torch_ops_cuda*.cpp"))
     defines = "-DTUBESKEL_EMULATED=tubeskel_emulated -DTORCH_TARGET_VERSION=0x020a000000000000"
     includes = " ".join(f"-isystem {path}" for path in include_paths())
     libraries = " ".join(f"-L{path}" for path in library_paths())
     return build(
-        "tubeskel_emulated",
-        sources,
+        name,
+        [*kernels, *ops, EMULATOR / "library.cpp"],
         f"{defines} {includes}",
         f"{libraries} -Wl,--no-as-needed -ltorch",
-        {name: text} if name else None,
     )
 
 
