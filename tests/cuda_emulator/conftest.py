@@ -13,7 +13,7 @@ def library():
     return harness.load()
 
 
-@pytest.fixture(params=["forward", "reversed", "shuffled:1"])
+@pytest.fixture(params=harness.ORDERS)
 def emulated(request, library):
     """`torch.ops.tubeskel_emulated`, its kernels run in an order; workspaces start with garbage."""
     before = torch.are_deterministic_algorithms_enabled()

@@ -10,8 +10,6 @@ import emulated as harness
 import numpy as np
 import pytest
 
-ORDERS = ["forward", "reversed", "shuffled:1", "shuffled:2"]
-
 
 @pytest.fixture(scope="session")
 def toy_library():
@@ -25,7 +23,7 @@ def convert(argument):
     return ctypes.c_uint(argument) if argument > 0x7FFFFFFF else ctypes.c_int(argument)
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=[*harness.ORDERS, "shuffled:2"])
 def toys(request, toy_library):
     """A function: call a toy in an order, return what went wrong or None."""
 
