@@ -130,7 +130,9 @@ def srl_loss(
     smooth: float,
 ) -> Tensor:
     """Skeleton recall loss of (samples, channels, pixels) logits; see `tubeskel.srl_loss`."""
-    with_grad = logits.requires_grad and torch.is_grad_enabled()
+    # Elsewhere the backward pass cannot look whether it is asked for the loss's own gradient.
+    can_look = logits.device.type == "cpu" and not torch.compiler.is_compiling()
+    with_grad = can_look and logits.requires_grad and torch.is_grad_enabled()
     loss, _, _ = _ops.srl_loss(
         logits, classes, counts, softmax, all_classes, batch, smooth, with_grad
     )
@@ -214,7 +216,7 @@ def _pass_gradient_on(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple
     if made is not None and type(grad_loss) is Tensor and grad_loss.item() == 1:
         return made, *none
     del made
-    grad = _ops.srl_gradient(grad_loss.double(), *ctx.saved_tensors, ctx.softmax)
+    grad = _ops.srl_gradient(grad_loss, *ctx.saved_tensors, ctx.softmax)
     return grad, *none
 
 

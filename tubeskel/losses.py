@@ -87,10 +87,13 @@ def srl_loss(
     y_{ik})` (eq. 2 of [1]_). With respect to the logits it is not: it carries a factor s (1 - s)
     and vanishes on pixels that are confidently missed.
 
-    The gradient of the loss itself is made in the forward pass and given away in the backward pass.
-    Where that finds the loss scaled, by a weight or a loss scale, or is run once more, it makes the
-    gradient anew, scaled before it is rounded: float16 could not hold it otherwise. Either way only
-    one tensor of the size of the logits is allocated, beside a byte for each pixel.
+    On the CPU the gradient of the loss itself is made in the forward pass and given away in the
+    backward pass. Where that finds the loss scaled, by a weight or a loss scale, or is run once
+    more, it makes the gradient anew, scaled before it is rounded: float16 could not hold it
+    otherwise. On CUDA, and under `torch.compile`, the scale is known on the device only and nothing
+    waits for it: the forward pass makes the loss, the backward pass the gradient, and both read the
+    logits of tube pixels. Either way only one tensor of the size of the logits is allocated, beside
+    a byte for each pixel.
 
     References
     ----------

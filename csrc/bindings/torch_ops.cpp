@@ -16,6 +16,7 @@
 #include "../cpu/images.h"
 #include "../cpu/srl.h"
 #include "schemas.h"
+#include "srl_tensors.h"
 #include "tensors.h"
 
 namespace {
@@ -107,45 +108,17 @@ std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, int64_t spat
 
 // ---- losses
 
-LogitType logit_type(const Tensor& logits) {
-  switch (logits.scalar_type()) {
-    case ScalarType::Double:
-      return LogitType::kFloat64;
-    case ScalarType::Half:
-      return LogitType::kFloat16;
-    case ScalarType::BFloat16:
-      return LogitType::kBFloat16;
-    default:
-      return LogitType::kFloat32;
-  }
-}
-
-Labels labels_of(const Tensor& labels) {
-  return {labels.const_data_ptr(), element_type(labels)};
-}
-
 // tube, target: [maps, pixels] of integers. Returns the classes of the tube, [maps, pixels] of
 // uint8 or, for many classes, int32, and how many pixels each has, [maps, num_classes].
 std::tuple<Tensor, Tensor> srl_classes_cpu(const Tensor& tube, const Tensor& target,
                                            std::optional<int64_t> ignore_index,
                                            int64_t num_classes) {
-  const TubeLabels labels{labels_of(tube), labels_of(target), tube.size(0),
-                          tube.size(1),    num_classes,       ignore_index};
-  Tensor classes = torch::stable::new_empty(
-      tube, tube.sizes(), wide_classes(num_classes) ? ScalarType::Int : ScalarType::Byte);
-  Tensor counts = torch::stable::new_empty(tube, std::vector<int64_t>{labels.maps, num_classes},
-                                           ScalarType::Long);
+  const TubeLabels labels = tube_labels(tube, target, ignore_index, num_classes);
+  Tensor classes = new_classes(labels, tube);
+  Tensor counts = new_counts(labels, tube);
   read_tube(labels, classes.mutable_data_ptr(), static_cast<int64_t*>(counts.mutable_data_ptr()),
             threads());
   return {classes, counts};
-}
-
-// logits: [samples, channels, pixels]; classes: [maps, pixels] as above, the maps being the samples
-// for a softmax, the channels of the samples for a sigmoid.
-SrlProblem srl_problem(const Tensor& logits, const Tensor& classes, bool softmax) {
-  return {logits.const_data_ptr(), logit_type(logits), logits.size(0),
-          logits.size(1),          logits.size(2),     softmax,
-          classes.const_data_ptr()};
 }
 
 // counts: [maps, num_classes].
@@ -160,25 +133,26 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
   const double smoothing =
       srl_weights(problem, static_cast<const int64_t*>(counts.const_data_ptr()),
                   {batch, all_classes, smooth}, weight_data);
-  Tensor grad = with_grad ? torch::stable::empty_like(logits)
-                          : torch::stable::new_empty(logits, std::vector<int64_t>{0});
+  Tensor grad = new_gradient(logits, with_grad);
   const double loss = smoothing + srl_sum(problem, weight_data,
                                           with_grad ? grad.mutable_data_ptr() : nullptr, threads());
-  const bool is_double = problem.logit_type == LogitType::kFloat64;
-  Tensor result = torch::stable::new_empty(logits, std::vector<int64_t>{},
-                                           is_double ? ScalarType::Double : ScalarType::Float);
-  if (is_double)
+  Tensor result = new_loss(logits);
+  if (problem.logit_type == LogitType::kFloat64)
     *static_cast<double*>(result.mutable_data_ptr()) = loss;
   else
     *static_cast<float*>(result.mutable_data_ptr()) = float(loss);
   return {result, grad, weights};
 }
 
-// The gradient alone, scaled before it is rounded. grad_loss: [] of float64; the rest as above.
+// The gradient alone, scaled before it is rounded. grad_loss: [], float64 or float32; the rest as
+// above.
 Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Tensor& classes,
                         const Tensor& weights, bool softmax) {
   const SrlProblem problem = srl_problem(logits, classes, softmax);
-  const double scale = *static_cast<const double*>(grad_loss.const_data_ptr());
+  const void* const factor = grad_loss.const_data_ptr();
+  const double scale = grad_loss.scalar_type() == ScalarType::Double
+                           ? *static_cast<const double*>(factor)
+                           : double(*static_cast<const float*>(factor));
   const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
   std::vector<double> scaled(weight_data, weight_data + weights.numel());
   for (double& weight : scaled) weight *= scale;
