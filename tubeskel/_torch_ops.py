@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _array_door
+from . import _array, _array_door
 from ._array_door import UNTIL_STABLE as UNTIL_STABLE
 from ._methods import Skeletonizer
 from ._threads import thread_limit
@@ -60,6 +60,16 @@ def require_dense_on_cpu(name: str, tensor: Tensor) -> None:
         raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
     if tensor.device.type != "cpu":
         raise ValueError(f"{name} must be on the CPU in this version, got {tensor.device}")
+
+
+def require_dense(name: str, tensor: Tensor) -> None:
+    """Raise TypeError for a sparse tensor, ValueError for a device that has no kernels."""
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
+    if tensor.is_cuda and not _array.CUDA_ARCHITECTURES:
+        raise ValueError(f"{name} is on {tensor.device}, but tubeskel was built without CUDA")
+    if not tensor.is_cuda and tensor.device.type != "cpu":
+        raise ValueError(f"{name} must be on the CPU or a CUDA device, got {tensor.device}")
 
 
 def thin(

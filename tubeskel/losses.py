@@ -78,8 +78,9 @@ def srl_loss(
     TypeError
         If an argument is of a wrong type, or the logits of a wrong dtype.
     ValueError
-        For shapes that do not match, a `target` or `tube` of floats or with values out of range, or
-        options that do not exist.
+        For shapes or devices that do not match, a `target` or `tube` of floats or with values out
+        of range, or options that do not exist. On CUDA a value out of range stops the device with
+        a failed assertion instead, unless ``TUBESKEL_SYNC_CHECKS=1`` is in the environment.
 
     Notes
     -----
@@ -228,7 +229,7 @@ def _check_logits(logits: Any, activation: str) -> None:
         raise TypeError(f"logits must be a torch.Tensor, got {type(logits).__name__}")
     if logits.dtype not in _torch_ops.FLOAT_DTYPES:
         raise TypeError(f"logits must be floats, got {logits.dtype}")
-    _torch_ops.require_dense_on_cpu("logits", logits)
+    _torch_ops.require_dense("logits", logits)
     if logits.ndim < 3:
         raise ValueError(f"logits must have shape (B, C, *S), got {tuple(logits.shape)}")
     as_choice("activation", activation, ("softmax", "sigmoid"))
@@ -245,7 +246,11 @@ def _as_labels(name: str, labels: Any, logits: Tensor, softmax: bool) -> Tensor:
         raise TypeError(f"{name} must be a torch.Tensor, got {type(labels).__name__}")
     if labels.dtype not in _torch_ops.LABEL_DTYPES:
         raise ValueError(f"{name} must hold integers or bools, got {labels.dtype}")
-    _torch_ops.require_dense_on_cpu(name, labels)
+    _torch_ops.require_dense(name, labels)
+    if labels.device != logits.device:
+        raise ValueError(
+            f"{name} must be on the device of the logits, {logits.device}, got {labels.device}"
+        )
     samples, channels, *spatial = logits.shape
     single = softmax or channels == 1
     shape = (samples, *spatial) if softmax else (samples, channels, *spatial)
