@@ -85,9 +85,10 @@ def _pixels_that_differ(ours: Any, theirs: Any) -> str | None:
     return f"{np.count_nonzero(ours != theirs)} of {ours.size} pixels differ"
 
 
-def _loss_differs(ours: tuple[float, Any], theirs: tuple[float, Any]) -> str | None:
+def loss_differs(ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> str | None:
+    """Return what differs between two pairs of loss and gradient."""
     # float32 sums in another order: relative to the value, and to the largest gradient
-    value = abs(ours[0] - theirs[0]) / max(abs(theirs[0]), 1e-12)
+    value = (ours[0] - theirs[0]).abs().item() / max(theirs[0].abs().item(), 1e-12)
     scale = max(theirs[1].abs().max().item(), 1e-30)
     gradient = (ours[1] - theirs[1]).abs().max().item() / scale
     if max(value, gradient) <= 1e-4:
@@ -95,12 +96,13 @@ def _loss_differs(ours: tuple[float, Any], theirs: tuple[float, Any]) -> str | N
     return f"relative error {value:.1e} of the loss, {gradient:.1e} of the gradient"
 
 
-def _srl_loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+def srl_loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
+    """Return the loss and its gradient, on the device of the input."""
     import torch
 
     loss = tubeskel.srl_loss(case.logits, case.target, tube=case.tube)
     (gradient,) = torch.autograd.grad(loss, case.logits)
-    return loss.item(), gradient
+    return loss.detach(), gradient
 
 
 OPERATIONS = (
@@ -148,7 +150,7 @@ OPERATIONS = (
         "loss",
         "losses",
         "srl_loss(logits, target, tube=tube), forward and backward",
-        _srl_loss_and_gradient,
-        _loss_differs,
+        srl_loss_and_gradient,
+        loss_differs,
     ),
 )

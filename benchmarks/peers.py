@@ -108,16 +108,17 @@ def _eager_loss(one_hot_of: Callable[[Any, Any], Any]) -> Callable[[Any, int], F
     """
 
     def setup(torch: Any, threads: int) -> Function:
-        def loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+        def loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
             axes = (0, *range(2, case.logits.ndim))
             probability = torch.softmax(case.logits, 1)
             one_hot = one_hot_of(probability, case.tube.long())
             recalled = (probability * one_hot).sum(axes)[1:]
             total = one_hot.sum(axes)[1:]
-            present = total > 0
-            loss = -(recalled[present] / total[present]).mean()
+            present = total > 0  # not an index: on a GPU that would wait for the device
+            recall = torch.where(present, recalled / total.clamp(min=1), 0)
+            loss = -recall.sum() / present.sum()
             (gradient,) = torch.autograd.grad(loss, case.logits)
-            return loss.item(), gradient
+            return loss.detach(), gradient
 
         return loss_and_gradient
 

@@ -33,7 +33,11 @@ class PeerTime:
 
 @dataclass(frozen=True)
 class Row:
-    """One operation on one case: ours, the copy of the input, the peers."""
+    """One operation on one case: ours, the copy of the input, the peers.
+
+    On a GPU also the time of a call from Python, the time that its bytes take at the bandwidth of a
+    copy, and what we mean to need, in seconds.
+    """
 
     operation: str
     case: str
@@ -44,6 +48,9 @@ class Row:
     ours: Time
     copy: Time
     peers: list[PeerTime]
+    called: Time | None = None
+    floor: float | None = None
+    target: float | None = None
 
     @property
     def mpixel_per_s(self) -> float:
@@ -176,7 +183,8 @@ def _cpu_model() -> str:
 
 def _row(content: dict[str, Any]) -> Row:
     peers = [PeerTime(**{**peer, "time": Time(**peer["time"])}) for peer in content["peers"]]
-    times = {name: Time(**content[name]) for name in ("ours", "copy")}
+    names = ("ours", "copy", "called") if content.get("called") else ("ours", "copy")
+    times = {name: Time(**content[name]) for name in names}
     return Row(**{**content, **times, "peers": peers})
 
 

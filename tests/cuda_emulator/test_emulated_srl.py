@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import emulated as harness
 import pytest
 import torch
 from srl_oracle import equation_1
@@ -302,7 +301,7 @@ def test_the_same_bits_in_every_order_on_every_device(library, cpu):
     results = []
     for order in ("forward", "reversed", "shuffled:1", "shuffled:2"):
         for multiprocessors in (1, 5):
-            with harness.playing(library, order, multiprocessors=multiprocessors):
+            with library.playing(order, multiprocessors=multiprocessors):
                 results.append(
                     torch.ops.tubeskel_emulated.srl_loss(*case, True, False, True, 1e-5, True)
                 )

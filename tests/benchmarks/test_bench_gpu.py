@@ -1,0 +1,92 @@
+"""The benchmarks for a GPU, as far as they go without one: on the CPU, timed by its clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from benchmarks import device, gpu
+from benchmarks.report import Report
+from benchmarks.timing import Time
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """A GPU that is the CPU."""
+
+    def clock(calls):
+        samples = []
+        for call in calls:
+            start = time.perf_counter()
+            call()
+            samples.append(time.perf_counter() - start)
+        return Time.of(samples)
+
+    described = {"name": "none", "capability": "0.0", "multiprocessors": 1}
+    described |= {"cuda": "0", "torch": torch.__version__}
+    monkeypatch.setattr(device, "describe", lambda: described)
+    monkeypatch.setattr(device, "measure_floors", lambda: device.Floors(1e10, 1e-6, 5e-6))
+    monkeypatch.setattr(device, "copies_for", lambda size: 2)
+    monkeypatch.setattr(device, "device_time", clock)
+    monkeypatch.setattr(device, "called_time", clock)
+    monkeypatch.setattr(gpu, "to_gpu", lambda item: item)
+
+
+def test_a_quick_run_ends_in_a_table_and_a_file(pretended, tmp_path, capsys):
+    path = tmp_path / "gpu.json"
+    assert gpu.main(["--quick", "--json", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "a copy moves 0.01 TB/s" in text
+    assert "1.00 µs a kernel in a graph" in text
+    assert "quick run, not for quoting" in text
+    report = Report.load(path)
+    assert [row.case for row in report.rows] == ["tree-512", "tubes-64", "2x2x64x64"]
+    for row in report.rows:
+        assert row.called is not None
+        assert row.floor is not None
+        assert row.floor > 0
+        assert f"| {row.case} | " in text
+    assert report.rows[0].shape == [4, 512, 512]
+    assert report.rows[0].floor == pytest.approx(2 * 4 * 512 * 512 / 1e10)
+    assert report.rows[2].peers[0].name == "torch, called"
+
+
+def test_the_bytes_of_a_loss():
+    logits, tube = torch.zeros(1, 2, 4, 10), torch.zeros(1, 4, 10, dtype=torch.int16)
+    tube[0, 0, 7:9] = 1  # pixels 7 and 8 are in two sectors of eight floats
+    tube[0, 3, 9] = 1  # pixel 39 in a third
+    item = gpu.LossInput(logits, tube, tube)
+    (operation,) = [o for o in gpu.OPERATIONS if o.name == "srl_loss"]
+    assert operation.least_bytes(item) == 2 * 80 + 320 + 3 * 2 * 32
+
+
+def test_every_case_has_inputs():
+    for operation in gpu.OPERATIONS:
+        case = operation.cases[0]
+        item = case.load()
+        shape = item.logits.shape if isinstance(item, gpu.LossInput) else item.shape
+        assert len(shape) >= 3, f"{operation.name} works on batches"
+
+
+def test_a_wrong_result_stops_the_run(pretended, monkeypatch, capsys):
+    results = iter([torch.zeros(2, 2), torch.ones(2, 2)])
+    wrong = gpu.GpuOperation(
+        *("wrong", "wrong(x)", lambda item: next(results), gpu._pixels_that_differ, lambda item: 1),
+        *("none", (gpu.GpuCase("one", lambda: torch.zeros(2, 2)),)),
+    )
+    monkeypatch.setattr(gpu, "OPERATIONS", (wrong,))
+    assert gpu.main([]) == 1
+    assert "wrong on one: 4 of 4 pixels differ between CPU and GPU" in capsys.readouterr().err
+
+
+def test_unknown_names_are_refused(pretended, capsys):
+    assert gpu.main(["horse-1025"]) == 1
+    assert "unknown operation or case 'horse-1025'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_it_says_so(capsys):
+    assert gpu.main([]) == 2
+    assert "benchmarks.gpu: " in capsys.readouterr().err
