@@ -7,13 +7,18 @@ export TUBESKEL_CUDA_ARCHS ?= 9.0
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-.PHONY: demo test cuda-archs lint setup build bench format wheel clean
+.PHONY: demo test gpu-check cuda-archs lint setup build bench format wheel clean
 
 demo: build
 	$(BIN)/python -m experiments run experiments/configs/demo.yaml
 
 test: build
 	$(BIN)/python -m pytest
+
+# On a machine with a GPU: its own Python with PyTorch is used as it is, nothing is downloaded.
+# GPU_CHECK holds options, such as --steps tests bench, or --wheel dist/tubeskel-*.whl.
+gpu-check:
+	$(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
 
 # Registers and shared memory of each kernel on each architecture of a release; no spills.
 cuda-archs: setup

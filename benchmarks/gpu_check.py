@@ -1,0 +1,230 @@
+"""``make gpu-check``: all that needs a GPU, on a machine that has one and no network.
+
+Steps, in this order; ``--steps`` chooses among them:
+
+- ``build``: compile for this GPU, in place, or take the libraries of a wheel;
+- ``tests``: the tests marked ``cuda``;
+- ``memcheck``, ``racecheck``, ``initcheck``: compute-sanitizer on a small call of every op;
+- ``bench``: `benchmarks.gpu`.
+
+Each step's output goes to a file in ``--out``. What they found goes to ``gpu-check.json`` there,
+and as a table to ``gpu-check.md`` and the terminal. The exit status is 0 if every chosen step
+passed, 1 if one failed or could not run, 2 without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import device
+from benchmarks.cases import Unavailable
+
+ROOT = Path(__file__).resolve().parents[1]
+OPTIONAL = {
+    "cupy": "CuPy arrays are not tested",
+    "PIL": "masks on disk are not read",
+}
+NEEDED = ("pytest", "pytest_timeout", "hypothesis", "scipy", "skimage", "rich")
+NEEDED_TO_BUILD = ("pybind11", "setuptools", "ninja")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a step found."""
+
+    step: str
+    passed: bool
+    seconds: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A run of the steps."""
+
+    out: Path
+    wheel: Path | None
+    quick: bool
+
+    def log(self, step: str) -> Path:
+        """Return the file that holds the output of a step."""
+        return self.out / f"{step}.log"
+
+    def call(self, step: str, command: Sequence[str], **environment: str) -> str:
+        """Run a command, its output in the step's log; return its last line."""
+        with self.log(step).open("wb") as log:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        lines = self.log(step).read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        if done.returncode:
+            raise subprocess.SubprocessError(f"exit status {done.returncode}: {last}")
+        return last
+
+    # ---- steps
+
+    def build(self) -> str:
+        """Compile for this GPU, or unpack the libraries of a wheel."""
+        if self.wheel is not None:
+            with zipfile.ZipFile(self.wheel) as wheel:
+                libraries = [name for name in wheel.namelist() if name.endswith(".so")]
+                wheel.extractall(ROOT, libraries)
+            return f"{', '.join(libraries)} of {self.wheel.name}"
+        import torch
+
+        _require(NEEDED_TO_BUILD)
+        capability = ".".join(map(str, torch.cuda.get_device_capability()))
+        self.call(
+            "build",
+            [sys.executable, "setup.py", "build_ext", "--inplace"],
+            TUBESKEL_CUDA="1",
+            TUBESKEL_CUDA_ARCHS=capability,
+        )
+        return f"for compute capability {capability}"
+
+    def tests(self) -> str:
+        """Run the tests marked cuda."""
+        folders = [f"tests/{name}" for name in ("cuda", "losses", "morphology")]
+        return self.call("tests", [sys.executable, "-m", "pytest", "-q", "-m", "cuda", *folders])
+
+    def sanitizer(self, tool: str) -> str:
+        """Run a tool of compute-sanitizer on a small call of every op."""
+        program = _compute_sanitizer()
+        command = [program, "--tool", tool, "--error-exitcode", "9", sys.executable]
+        # PyTorch's cache would hide what lies beyond the end of a tensor.
+        last = self.call(
+            tool,
+            [*command, "tests/cuda/call_every_op.py"],
+            PYTORCH_NO_CUDA_MEMORY_CACHING="1",
+            PYTHONPATH=str(ROOT),
+        )
+        if "every op was called" not in self.log(tool).read_text(errors="replace"):
+            raise subprocess.SubprocessError(f"the program did not end: {last}")
+        return last
+
+    def bench(self) -> str:
+        """Run the benchmarks."""
+        command = [sys.executable, "-m", "benchmarks.gpu", "--json", str(self.results)]
+        self.call("bench", command + ["--quick"] * self.quick)
+        return f"{len(json.loads(self.results.read_text())['rows'])} cases"
+
+    # ---- results
+
+    @property
+    def results(self) -> Path:
+        """The JSON of the benchmarks."""
+        return self.out / "bench.json"
+
+    def write(self, found: Sequence[Found], missing: Sequence[str]) -> None:
+        """Write what was found, as JSON and as a table, and print the table."""
+        text, benchmarks = table(found, missing), None
+        if any(step.step == "bench" and step.passed for step in found):
+            from benchmarks import gpu
+            from benchmarks.report import Report
+
+            benchmarks = json.loads(self.results.read_text())
+            text += "\n" + gpu.table(Report.load(self.results))
+        content = {"steps": [asdict(step) for step in found], "missing": list(missing)}
+        content["benchmarks"] = benchmarks
+        (self.out / "gpu-check.json").write_text(json.dumps(content, indent=1) + "\n")
+        (self.out / "gpu-check.md").write_text(text)
+        print(text)
+
+
+def steps_of(check: Check) -> dict[str, Callable[[], str]]:
+    """Return all steps by name, in their order."""
+    tools = ("memcheck", "racecheck", "initcheck")
+    sanitizers = {tool: lambda tool=tool: check.sanitizer(tool) for tool in tools}
+    return {"build": check.build, "tests": check.tests, **sanitizers, "bench": check.bench}
+
+
+def run(check: Check, names: Sequence[str]) -> list[Found]:
+    """Run these steps, also after one that failed, but not without a build."""
+    found = []
+    steps = steps_of(check)
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        start = time.perf_counter()
+        try:
+            passed, note = True, steps[name]()
+        except (Unavailable, subprocess.SubprocessError, OSError, zipfile.BadZipFile) as error:
+            passed, note = False, str(error)
+        found.append(Found(name, passed, time.perf_counter() - start, note))
+        print(f"{name}: {'passed' if passed else 'FAILED'}: {note}", file=sys.stderr, flush=True)
+        if name == "build" and not passed:
+            break
+    return found
+
+
+def table(found: Sequence[Found], missing: Sequence[str]) -> str:
+    """Return what the steps found, as Markdown."""
+    lines = ["| step | result | time | |", "|---|---|--:|---|"]
+    for step in found:
+        result = "passed" if step.passed else "FAILED"
+        lines.append(f"| {step.step} | {result} | {step.seconds:.0f} s | {step.note} |")
+    return "\n".join([*lines, "", *(f"- {line}" for line in missing), ""])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the chosen steps; see the module's text."""
+    names = list(steps_of(Check(ROOT, None, False)))
+    parser = argparse.ArgumentParser(
+        prog="gpu-check", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--steps", nargs="+", choices=names, default=names)
+    parser.add_argument("--wheel", type=Path, help="take its libraries instead of compiling")
+    parser.add_argument("--quick", action="store_true", help="benchmark light cases only")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "gpu-check")
+    options = parser.parse_args(arguments)
+    try:
+        _require(NEEDED)
+        device.require_gpu()
+    except Unavailable as reason:
+        print(f"gpu-check: {reason}", file=sys.stderr)
+        return 2
+    missing = [
+        f"{name} is not installed: {lost}" for name, lost in OPTIONAL.items() if not _has(name)
+    ]
+    options.out.mkdir(parents=True, exist_ok=True)
+    check = Check(options.out.resolve(), options.wheel, options.quick)
+    found = run(check, options.steps)
+    check.write(found, missing)
+    return 0 if all(step.passed for step in found) else 1
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _require(modules: Sequence[str]) -> None:
+    if lacking := [module for module in modules if not _has(module)]:
+        raise Unavailable(f"not installed: {', '.join(lacking)}")
+
+
+def _compute_sanitizer() -> str:
+    places = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    path = os.pathsep.join([os.environ.get("PATH", ""), *(f"{p}/bin" for p in places if p)])
+    program = shutil.which("compute-sanitizer", path=path)
+    if program is None:
+        raise Unavailable("no compute-sanitizer on the PATH or in CUDA_HOME")
+    return program
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Calls every op on CUDA tensors, small and awkward ones, and compares with the CPU.
+
+Not a test by itself: compute-sanitizer runs it. Tensors are made on the CPU and copied, so that
+hardly any kernels but tubeskel's are launched.
+"""
+
+from __future__ import annotations
+
+import torch
+
+import tubeskel
+from tubeskel import _torch_ops  # loads the ops
+
+pack_bits = _torch_ops._ops.pack_bits
+
+
+def compare(name: str, cpu: torch.Tensor, gpu: torch.Tensor) -> None:
+    if cpu.is_floating_point():
+        torch.testing.assert_close(gpu.cpu(), cpu, rtol=1e-4, atol=1e-6)
+    elif not torch.equal(gpu.cpu(), cpu):
+        raise SystemExit(f"{name} on {tuple(cpu.shape)}: the GPU's result differs from the CPU's")
+
+
+def masks(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Thick shapes with noise."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    noise = torch.rand(shape, generator=generator)
+    return (torch.nn.functional.avg_pool1d(noise.flatten(1), 9, 1, 4).view(shape) > 0.45).to(dtype)
+
+
+def morphology() -> None:
+    shapes = [(2, 1, 1), (3, 33, 65), (1, 70, 129), (2, 200, 300)]
+    for shape in shapes:
+        for dtype in (torch.bool, torch.uint8, torch.int64, torch.float32):
+            image = masks(shape, dtype)
+            compare("pack_bits", pack_bits(image), pack_bits(image.cuda()))
+        for function in (
+            lambda x: tubeskel.skeletonize(x, method="zhang", spatial_dims=2),
+            lambda x: tubeskel.skeletonize(x, method="lee", spatial_dims=2),
+            lambda x: tubeskel.thin(x, spatial_dims=2),
+            lambda x: tubeskel.thin(x, 2, spatial_dims=2),
+            lambda x: tubeskel.dilate(x, radius=2, footprint="diamond", spatial_dims=2),
+            lambda x: tubeskel.dilate(x, radius=2, footprint="box", spatial_dims=2),
+            lambda x: tubeskel.dilate(x, radius=3, footprint="ball", spatial_dims=2),
+            lambda x: tubeskel.tubed_skeleton(x, spatial_dims=2),
+            lambda x: tubeskel.tubed_skeleton(x, per_class=True, ignore_index=1, spatial_dims=2),
+            lambda x: tubeskel.tubed_skeleton(x, keep_components=True, spatial_dims=2),
+        ):
+            image = masks(shape, torch.uint8) * 2
+            image[:, ::2] //= 2  # classes 1 and 2
+            compare("morphology", function(image), function(image.cuda()))
+    for shape in [(1, 2, 3, 4), (2, 9, 10, 35), (1, 20, 40, 70)]:
+        for function in (
+            lambda x: tubeskel.skeletonize(x, spatial_dims=3),
+            lambda x: tubeskel.dilate(x, radius=2, footprint="ball", spatial_dims=3),
+            lambda x: tubeskel.tubed_skeleton(x, keep_components=True, spatial_dims=3),
+        ):
+            image = masks(shape, torch.int16)
+            compare("morphology", function(image), function(image.cuda()))
+
+
+def losses() -> None:
+    for pixels in (1, 77, 4112):
+        for channels in (2, 3, 14, 300):
+            for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+                if channels == 300 and pixels > 77:
+                    continue
+                logits = torch.randn(2, channels, pixels).to(dtype)
+                tube = torch.randint(0, channels, (2, pixels)) * (torch.rand(2, pixels) < 0.4)
+                loss("softmax", logits, tube, tube)
+        logits, tube = torch.randn(2, 3, pixels), torch.randint(0, 2, (2, 3, pixels))
+        loss("sigmoid", logits, tube.short(), tube)
+
+
+def loss(activation: str, logits: torch.Tensor, tube: torch.Tensor, target: torch.Tensor) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        z = logits.to(device).requires_grad_()
+        value = tubeskel.srl_loss(
+            z,
+            target.to(device),
+            tube=tube.to(device),
+            activation=activation,
+            smooth=1.0,
+        )
+        found.append((value.detach(), torch.autograd.grad(value, z)[0].float().cpu()))
+    compare(f"srl_loss, {activation}", found[0][0].float(), found[1][0].float())
+    tolerance = 1e-5 if logits.dtype in (torch.float32, torch.float64) else 1e-2
+    largest = found[0][1].abs().max().item()
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=0, atol=tolerance * largest + 1e-7)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    morphology()
+    losses()
+    torch.cuda.synchronize()
+    print("every op was called")
