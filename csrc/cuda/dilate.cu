@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     dilate_kernel(Shape shape, FootprintPart footprint, bool more, const Word* bits, Word* out) {
   const int64_t words = shape.words(), of_image = shape.words_of_image();
   const int64_t total = shape.total_words(), step = int64_t(gridDim.x) * kThreads;

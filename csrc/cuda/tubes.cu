@@ -72,7 +72,7 @@ struct Buffers {
 };
 
 // Adds the widened skeletons of some classes, each within its mask, to the tube.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 1)
     gather_kernel(Shape shape, FootprintPart footprint, int64_t classes, bool more,
                   const Word* masks, const Word* skeletons, Word* tube) {
   const int64_t words = shape.words(), of_image = shape.words_of_image();
