@@ -42,24 +42,16 @@ apply_thread_limit()
 
 
 def prepare(name: str, image: Tensor) -> Tensor:
-    """Return `image` as a contiguous CPU tensor of bools, integers or floats, without gradient."""
+    """Return `image` as a contiguous tensor of bools, integers or floats, without gradient."""
     if image.dtype not in (*LABEL_DTYPES, *FLOAT_DTYPES):
         raise TypeError(f"{name} must hold bools, integers or floats, got {image.dtype}")
-    require_dense_on_cpu(name, image)
+    require_dense(name, image)
     return image.detach().contiguous()
 
 
 def is_float(tensor: Tensor) -> bool:
     """Return whether `tensor` holds floats."""
     return tensor.dtype in FLOAT_DTYPES
-
-
-def require_dense_on_cpu(name: str, tensor: Tensor) -> None:
-    """Raise TypeError for a sparse tensor, ValueError for a device that has no kernels."""
-    if tensor.layout != torch.strided:
-        raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
-    if tensor.device.type != "cpu":
-        raise ValueError(f"{name} must be on the CPU in this version, got {tensor.device}")
 
 
 def require_dense(name: str, tensor: Tensor) -> None:
@@ -103,6 +95,12 @@ def tubed_skeleton(
     if not isinstance(method, str):
         tube, counts = _tubed_skeleton_of_array(labels, axes, method, *options, name)
         return (tube.byte() if as_bytes else tube), counts
+    if per_class and num_classes == 0 and labels.is_cuda and labels.element_size() > 1:
+        classes, number = number_classes(name, labels, ignore_index)
+        tube, _ = _ops.tubed_skeleton(
+            classes, axes, method, keep_components, radius, True, None, number, False, name
+        )
+        return as_integers(labels).masked_fill(tube == 0, 0).view(labels.dtype), None
     tube, counts = _ops.tubed_skeleton(labels, axes, method, *options, as_bytes, name)
     if num_classes == 0:
         return tube, None
@@ -116,6 +114,24 @@ def _tubed_skeleton_of_array(labels: Tensor, *options: Any) -> tuple[Tensor, Ten
     tube, counts = _array_door.tubed_skeleton(array, *options)
     on_device = None if counts is None else torch.from_numpy(counts).to(labels.device)
     return torch.from_numpy(tube).to(labels), on_device
+
+
+def as_integers(labels: Tensor) -> Tensor:
+    """Return the bits of labels of more than a byte as a dtype that every PyTorch op takes."""
+    return labels.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[labels.element_size()])
+
+
+def number_classes(name: str, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, int]:
+    """Return the labels' classes, numbered from 1, and one more than there are; waits for them."""
+    distinct, index = torch.unique(as_integers(labels), return_inverse=True)
+    values = distinct.view(labels.dtype).tolist()
+    if any(value != value for value in values):
+        raise ValueError(f"{name} holds nan; allowed: every value but NaN")
+    foreground = torch.tensor(
+        [value not in (0, ignore_index) for value in values], dtype=torch.bool
+    )
+    numbers = (foreground.cumsum(0) * foreground).to(labels.device, torch.int32)
+    return numbers[index], max(2, int(foreground.sum()) + 1)
 
 
 def fit_bytes(num_classes: int) -> bool:

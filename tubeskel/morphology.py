@@ -16,12 +16,16 @@ _FOOTPRINTS = ("diamond", "box", "ball")
 
 
 def _door_of(image: Any) -> ModuleType:
-    """Return the door for this kind of input: tensors, or whatever NumPy can read."""
-    torch = sys.modules.get("torch")
+    """Return the door for this kind of input: tensors, CuPy arrays, or what NumPy can read."""
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
     if torch is not None and isinstance(image, torch.Tensor):
         from . import _torch_ops
 
         return _torch_ops
+    if cupy is not None and isinstance(image, cupy.ndarray):
+        from . import _cupy_door
+
+        return _cupy_door
     from . import _array_door
 
     return _array_door
