@@ -5,8 +5,8 @@
 
 namespace tubeskel::cuda {
 
-// The runtime's own: within 1 unit in the last place, 0 at minus infinity, and a third of the
-// instructions of core's, which is free of the special functions that CPUs lack.
+// The runtime's own: within 1 unit in the last place, and 0 at minus infinity. Core's, which
+// clamps, is for CPUs, whose vectors have no exponential.
 __device__ inline float exponential(float x) {
   return expf(x);
 }

@@ -81,7 +81,7 @@ struct LabelBits {
   unsigned long long* first_invalid;
 
   __device__ void refuse(int64_t pixel) const {
-    assert(first_invalid && "srl_loss: label out of range; TUBESKEL_SYNC_CHECKS=1 says which");
+    assert(first_invalid && "srl_classes: label out of range; TUBESKEL_SYNC_CHECKS=1 says which");
     atomicMin(first_invalid, static_cast<unsigned long long>(pixel));
   }
   __device__ bool ignores(uint64_t label) const { return ignoring && label == ignored; }

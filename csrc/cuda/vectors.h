@@ -26,8 +26,8 @@ __device__ void store(T* p, const Vector<T, n>& vector) {
   *reinterpret_cast<Vector<T, n>*>(p) = vector;
 }
 
-// Whether vectors of n elements of this size can be read from data, and from where every row of
-// that many elements begins. Null data are.
+// Whether vectors of n elements of this size can be read from `data` on, in rows of `row` elements.
+// True of null data.
 inline bool aligned(const void* data, int element_size, int n, int64_t row) {
   const int bytes = element_size * n < kVectorBytes ? element_size * n : kVectorBytes;
   return reinterpret_cast<uintptr_t>(data) % uintptr_t(bytes) == 0 && row % n == 0;
