@@ -102,19 +102,23 @@ __device__ int place(int i) {
   return (i / n * kThreads + int(threadIdx.x)) * n + i % n;
 }
 
-// use(i, label) for the kPixels pixels of a thread, n at a time; all are loaded before the first
-// is used. Beyond the tile labels are 0.
+// use(i, label) for the kPixels pixels of a thread, n at a time; 64 bytes of them are loaded before
+// the first is used. Beyond the tile labels are 0.
 template <class Label, int n, class Use>
 __device__ void for_each_label(const void* data, int64_t first, int size, const Use& use) {
+  constexpr int kAtOnce = sizeof(Label) == 8 ? 8 : kPixels;
   const Label* const labels = static_cast<const Label*>(data) + first;
-  Vector<Label, n> loaded[kPixels / n];
 #pragma unroll
-  for (int step = 0; step < kPixels / n; ++step) {
-    const int at = place<n>(step * n);
-    loaded[step] = at < size ? load<n>(labels + at) : Vector<Label, n>{};
+  for (int from = 0; from < kPixels; from += kAtOnce) {
+    Vector<Label, n> loaded[kAtOnce / n];
+#pragma unroll
+    for (int step = 0; step < kAtOnce / n; ++step) {
+      const int at = place<n>(from + step * n);
+      loaded[step] = at < size ? load<n>(labels + at) : Vector<Label, n>{};
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) use(from + i, uint64_t(loaded[i / n].lane[i % n]));
   }
-#pragma unroll
-  for (int i = 0; i < kPixels; ++i) use(i, uint64_t(loaded[i / n].lane[i % n]));
 }
 
 template <int n, class Use>
@@ -153,19 +157,19 @@ __global__ void __launch_bounds__(kThreads)
   const Tile tile(tiles, pixels);
   const int64_t first = tile.map * pixels + tile.first;
   uint32_t own[kPixels];
-  int invalid = kPixels;
+  unsigned invalid = 0;  // a bit for each pixel
   for_each_label<n>(tube, first, tile.size, [&](int i, uint64_t label) {
     own[i] = tube.takes(label) ? uint32_t(label) : 0;
-    if (!tube.takes(label) && !tube.ignores(label) && i < invalid) invalid = i;
+    invalid |= unsigned(!tube.takes(label) && !tube.ignores(label)) << i;
   });
-  if (invalid < kPixels) tube.refuse(first + place<n>(invalid));
+  if (invalid) tube.refuse(first + place<n>(__ffs(int(invalid)) - 1));
   if (target.data) {
-    invalid = kPixels;
+    invalid = 0;
     for_each_label<n>(target, first, tile.size, [&](int i, uint64_t label) {
       if (target.ignores(label)) own[i] = 0;
-      if (!target.takes(label) && !target.ignores(label) && i < invalid) invalid = i;
+      invalid |= unsigned(!target.takes(label) && !target.ignores(label)) << i;
     });
-    if (invalid < kPixels) target.refuse(first + place<n>(invalid));
+    if (invalid) target.refuse(first + place<n>(__ffs(int(invalid)) - 1));
   }
   if (wide)
     store_classes<uint32_t, n>(static_cast<uint32_t*>(classes) + first, tile.size, own);
