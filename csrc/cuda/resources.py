@@ -46,11 +46,10 @@ def compile_for(nvcc: str, source: Path, arch: str) -> str:
     content = b"".join(path.read_bytes() for path in [source, Path(__file__), *headers])
     version = subprocess.run([nvcc, "--version"], capture_output=True).stdout
     digest = hashlib.sha256(content + version).hexdigest()[:16]
-    stem = RESULTS / f"{source.stem}-{arch}-{digest}"
-    known = stem.with_suffix(".txt")
+    known = RESULTS / f"{source.stem}-{arch}-{digest}.txt"
     if known.exists():
         return known.read_text()
-    cubin = stem.with_suffix(".cubin")
+    cubin = RESULTS / f"{known.name}.cubin"
     architecture = f"-arch=sm_{arch.replace('.', '')}"
     done = subprocess.run(
         [nvcc, "-cubin", architecture, *OPTIONS, str(source), "-o", str(cubin)],
