@@ -84,9 +84,15 @@ def test_a_missing_barrier_is_seen(toys):
     values, out = np.arange(64, dtype=np.int32) + 100, np.zeros(64, np.int32)
     wrong = 0
     for step in (1, 63):
-        assert toys("rotate", values, out, 64, step, False) is None
+        report = toys("rotate", values, out, 64, step, False)
         wrong += (out != np.roll(values, -step)).sum()
-    assert wrong > 30
+        if harness.KIND == "races":
+            assert re.search(
+                r"race in shared memory: thread \d+ of block 0 (reads|writes) \(toys.cu:\d+\) "
+                r"what thread \d+ of block 0 (reads|writes) \(toys.cu:\d+\), and nothing",
+                report,
+            )
+    assert harness.KIND == "races" or wrong > 30
 
 
 @pytest.mark.parametrize("dynamic_bytes", [0, 64])
@@ -199,8 +205,35 @@ def test_blocks_of_a_cooperative_grid_meet_and_keep_their_memory(toys):
 
 def test_a_missing_barrier_of_the_grid_is_seen(toys):
     values, sums = np.zeros(6, np.int32), np.zeros(6, np.int32)
-    assert toys("meet", 6, 40, values, sums, 3, False, True) is None
-    assert (sums != 6 * (1 + 2 + 3)).any()
+    report = toys("meet", 6, 40, values, sums, 3, False, True)
+    if harness.KIND == "races":
+        assert "race in global memory" in report
+    else:
+        assert (sums != 6 * (1 + 2 + 3)).any()
+
+
+@pytest.mark.skipif(harness.KIND != "races", reason="a build that sees races is needed")
+@pytest.mark.parametrize(
+    ("how", "blocks", "races"),
+    [
+        pytest.param(0, 1, True, id="plain writes"),
+        pytest.param(0, 2, True, id="plain writes of two blocks"),
+        pytest.param(1, 1, False, id="of the same value"),
+        pytest.param(2, 2, False, id="atomic writes"),
+        pytest.param(3, 2, True, id="an atomic write and a plain read"),
+        pytest.param(4, 2, False, id="fences on both sides"),
+        pytest.param(5, 2, True, id="a fence on one side"),
+        pytest.param(6, 1, False, id="a barrier of the warp"),
+        pytest.param(7, 1, True, id="a vote of the warp"),
+        pytest.param(8, 1, False, id="neighbouring bytes"),
+    ],
+)
+def test_races(toy_library, how, blocks, races):
+    toy_library.play("forward")
+    toy_library.functions.race.restype = ctypes.c_char_p
+    place, flag = np.zeros(2, np.int32), np.zeros(2, np.int32)
+    report = toy_library.functions.race(how, blocks, *map(convert, (place, flag)))
+    assert (b"race in global memory" in report) if races else report is None
 
 
 def test_only_a_cooperative_grid_can_meet(toys):

@@ -21,45 +21,54 @@ EMULATOR = REPOSITORY / "tests" / "cuda_emulator"
 BUILDS = REPOSITORY / "build" / "cuda_emulator"
 COMPILER = os.environ.get("CXX", "g++")
 
-KINDS_OF_ORDER = ("forward", "reversed", "shuffled")
-
 # Calls of the emulator are no tail calls: where a thread waits is told by their return addresses.
 OPTIONS = "-std=c++17 -g1 -fPIC -fvisibility=hidden -fno-optimize-sibling-calls -Wall -Wextra"
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+# What the compiler inserts for ThreadSanitizer calls the emulator, which looks for races.
+ACCESSES = "-fsanitize=thread --param tsan-instrument-func-entry-exit=0"
 
 
-# ---- processes with sanitizers
+@dataclass(frozen=True)
+class Kind:
+    """How to compile: everything, the kernels, and what is linked."""
+
+    common: str
+    kernels: str = ""
 
 
-def sanitized() -> bool:
-    """Whether this process loads builds with sanitizers."""
-    return "TUBESKEL_SANITIZED" in os.environ
+KINDS = {
+    "plain": Kind("-O2"),
+    "sanitizers": Kind(f"-O1 {SANITIZERS}"),
+    "races": Kind("-O2", kernels=ACCESSES),
+}
+# Of the libraries that this process loads.
+KIND = os.environ.get("TUBESKEL_EMULATED", "plain")
 
 
-def sanitized_environment() -> dict[str, str]:
-    """Return what makes a process one that can: AddressSanitizer comes before all else."""
-    libraries = []
-    for name in ("libasan.so", "libstdc++.so.6"):
-        found = subprocess.run(
-            [*COMPILER.split(), f"-print-file-name={name}"], capture_output=True, text=True
-        ).stdout.strip()
-        if not Path(found).is_absolute():
-            raise RuntimeError(f"{COMPILER} has no {name}")
-        libraries.append(found)
-    return {
-        **os.environ,
-        "TUBESKEL_SANITIZED": "1",
-        "LD_PRELOAD": " ".join(libraries),
-        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",  # Python leaks at its end
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+def environment(kind: str) -> dict[str, str]:
+    """Return the environment of a process that loads libraries of a kind."""
+    changed = {"TUBESKEL_EMULATED": kind}
+    if kind == "sanitizers":
+        # AddressSanitizer comes before all else; Python leaks at its end.
+        libraries = [library_of_compiler(name) for name in ("libasan.so", "libstdc++.so.6")]
+        changed["LD_PRELOAD"] = " ".join(libraries)
+        changed["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"
+        changed["UBSAN_OPTIONS"] = "print_stacktrace=1"
+    return {**os.environ, **changed}
+
+
+def library_of_compiler(name: str) -> str:
+    command = [*COMPILER.split(), f"-print-file-name={name}"]
+    path = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    if not Path(path).is_absolute():
+        raise RuntimeError(f"{COMPILER} has no {name}")
+    return path
 
 
 # ---- libraries
 
-
-# Orders to test in; with sanitizers, which look for other faults, one does.
-ORDERS = ["shuffled:1"] if sanitized() else ["forward", "reversed", "shuffled:1"]
+# Orders to test in; where other faults are looked for, one does.
+ORDERS = ["forward", "reversed", "shuffled:1"] if KIND == "plain" else ["shuffled:1"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Library:
             device.blocks_per_multiprocessor,
             ctypes.c_size_t(device.shared),
             device.capability,
-            KINDS_OF_ORDER.index(kind),
+            ("forward", "reversed", "shuffled").index(kind),
             ctypes.c_uint64(int(seed or 0)),
         )
 
@@ -102,12 +111,12 @@ class Library:
 
 def build(name: str, sources: list[Path], options: str = "", link: str = "") -> Path:
     """Compile sources and the emulator into a library; only what changed is compiled again."""
-    common = OPTIONS + (f" -O1 {SANITIZERS}" if sanitized() else " -O2")
-    folder = BUILDS / ("sanitized" if sanitized() else "plain")
+    kind = KINDS[KIND]
+    folder = BUILDS / KIND
     folder.mkdir(parents=True, exist_ok=True)
     rules = [
         f"cxx = {COMPILER}",
-        f"options = {common} -I{EMULATOR / 'include'}",
+        f"options = {OPTIONS} {kind.common} -I{EMULATOR / 'include'}",
         f"script = {EMULATOR / 'runtime' / 'shared_memory.ld'}",
         "rule compile",
         "  command = $cxx $options $more -MMD -MF $out.d -c $in -o $out",
@@ -120,7 +129,7 @@ def build(name: str, sources: list[Path], options: str = "", link: str = "") -> 
     for source in [*sources, *sorted((EMULATOR / "runtime").glob("*.cpp"))]:
         more = options if source in sources else ""
         if source.suffix == ".cu":
-            more += " -x c++ -Wno-unknown-pragmas"
+            more += f" -x c++ -Wno-unknown-pragmas {kind.kernels}"
         objects.append(f"{source.relative_to(REPOSITORY)}.o".replace("/", "-"))
         rules += [f"build {objects[-1]}: compile {source}", f"  more = {more}"]
     library = folder / f"{name}.so"

@@ -13,6 +13,7 @@
 
 #include "../runtime/device.h"
 #include "../runtime/grid.h"
+#include "../runtime/races.h"
 
 // ---- the language
 
@@ -142,7 +143,9 @@ inline T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize
 
 // ---- memory
 
-inline void __threadfence() {}
+inline void __threadfence() {
+  cuda_emulator::note_fence();
+}
 inline void __threadfence_block() {}
 
 template <class T>
@@ -154,56 +157,56 @@ inline T __ldca(const T* address) {
   return *address;
 }
 template <class T>
-inline T __ldcg(const T* address) {
-  return *address;
-}
-template <class T>
 inline T __ldcs(const T* address) {
   return *address;
-}
-template <class T>
-inline void __stcg(T* address, T value) {
-  *address = value;
 }
 template <class T>
 inline void __stcs(T* address, T value) {
   *address = value;
 }
 template <class T>
-inline void __stwt(T* address, T value) {
+CUDA_EMULATOR_ATOMIC T __ldcg(const T* address) {
+  CUDA_EMULATOR_NOTE(address, false);
+  return *address;
+}
+template <class T>
+CUDA_EMULATOR_ATOMIC void __stcg(T* address, T value) {
+  CUDA_EMULATOR_NOTE(address, true);
   *address = value;
 }
 
 // Threads take turns, so nothing comes between the reading and the writing.
-#define CUDA_EMULATOR_ATOMIC(name, type, result) \
-  inline type name(type* address, type value) {  \
-    const type old = *address;                   \
-    *address = result;                           \
-    return old;                                  \
+#define CUDA_EMULATOR_UPDATE(name, type, result)              \
+  CUDA_EMULATOR_ATOMIC type name(type* address, type value) { \
+    CUDA_EMULATOR_NOTE(address, true);                        \
+    const type old = *address;                                \
+    *address = result;                                        \
+    return old;                                               \
   }
-#define CUDA_EMULATOR_ATOMICS(type)                                 \
-  CUDA_EMULATOR_ATOMIC(atomicExch, type, value)                     \
-  CUDA_EMULATOR_ATOMIC(atomicMin, type, value < old ? value : old)  \
-  CUDA_EMULATOR_ATOMIC(atomicMax, type, value > old ? value : old)  \
-  CUDA_EMULATOR_ATOMIC(atomicAnd, type, old& value)                 \
-  CUDA_EMULATOR_ATOMIC(atomicOr, type, old | value)                 \
-  CUDA_EMULATOR_ATOMIC(atomicXor, type, old ^ value)                \
-  inline type atomicCAS(type* address, type expected, type value) { \
-    const type old = *address;                                      \
-    if (old == expected) *address = value;                          \
-    return old;                                                     \
+#define CUDA_EMULATOR_UPDATES(type)                                               \
+  CUDA_EMULATOR_UPDATE(atomicExch, type, value)                                   \
+  CUDA_EMULATOR_UPDATE(atomicMin, type, value < old ? value : old)                \
+  CUDA_EMULATOR_UPDATE(atomicMax, type, value > old ? value : old)                \
+  CUDA_EMULATOR_UPDATE(atomicAnd, type, old& value)                               \
+  CUDA_EMULATOR_UPDATE(atomicOr, type, old | value)                               \
+  CUDA_EMULATOR_UPDATE(atomicXor, type, old ^ value)                              \
+  CUDA_EMULATOR_ATOMIC type atomicCAS(type* address, type expected, type value) { \
+    CUDA_EMULATOR_NOTE(address, true);                                            \
+    const type old = *address;                                                    \
+    if (old == expected) *address = value;                                        \
+    return old;                                                                   \
   }
 
-CUDA_EMULATOR_ATOMICS(int)
-CUDA_EMULATOR_ATOMICS(unsigned)
-CUDA_EMULATOR_ATOMICS(unsigned long long)
-CUDA_EMULATOR_ATOMIC(atomicAdd, int, int(unsigned(old) + unsigned(value)))
-CUDA_EMULATOR_ATOMIC(atomicAdd, unsigned, old + value)
-CUDA_EMULATOR_ATOMIC(atomicAdd, unsigned long long, old + value)
-CUDA_EMULATOR_ATOMIC(atomicSub, int, int(unsigned(old) - unsigned(value)))
-CUDA_EMULATOR_ATOMIC(atomicSub, unsigned, old - value)
-#undef CUDA_EMULATOR_ATOMICS
-#undef CUDA_EMULATOR_ATOMIC
+CUDA_EMULATOR_UPDATES(int)
+CUDA_EMULATOR_UPDATES(unsigned)
+CUDA_EMULATOR_UPDATES(unsigned long long)
+CUDA_EMULATOR_UPDATE(atomicAdd, int, int(unsigned(old) + unsigned(value)))
+CUDA_EMULATOR_UPDATE(atomicAdd, unsigned, old + value)
+CUDA_EMULATOR_UPDATE(atomicAdd, unsigned long long, old + value)
+CUDA_EMULATOR_UPDATE(atomicSub, int, int(unsigned(old) - unsigned(value)))
+CUDA_EMULATOR_UPDATE(atomicSub, unsigned, old - value)
+#undef CUDA_EMULATOR_UPDATES
+#undef CUDA_EMULATOR_UPDATE
 
 // ---- bits
 

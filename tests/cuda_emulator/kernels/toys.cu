@@ -71,6 +71,56 @@ __global__ void overflow_kernel(int shift) {
   out = 1 << shift;
 }
 
+// ---- races
+
+// The first thread of each of two blocks, or two threads of a block, meet at one place.
+__global__ void race_kernel(int how, int* place, int* flag) {
+  const bool first = blockIdx.x + threadIdx.x == 0;
+  const bool second = gridDim.x > 1 ? blockIdx.x == 1 && threadIdx.x == 0 : threadIdx.x == 1;
+  switch (how) {
+    case 0:  // plain writes
+      if (first || second) *place = first ? 1 : 2;
+      break;
+    case 1:  // of the same value
+      if (first || second) *place = 1;
+      break;
+    case 2:  // atomic
+      if (first || second) atomicExch(place, first ? 1 : 2);
+      break;
+    case 3:  // one side is not
+      if (first) atomicExch(place, 1);
+      if (second) *flag = *place;
+      break;
+    case 4:  // fences on either side of what orders them
+      if (first) *place = 1;
+      if (first || second) {
+        __threadfence();
+        atomicAdd(flag, 1);
+        __threadfence();
+      }
+      if (second) flag[1] = *place;
+      break;
+    case 5:  // on one side only
+      if (first) *place = 1;
+      if (first) __threadfence();
+      if (first || second) atomicAdd(flag, 1);
+      if (second) flag[1] = *place;
+      break;
+    case 6:
+      if (first) *place = 1;
+      __syncwarp();
+      if (second) *flag = *place;
+      break;
+    case 7:  // which does not order memory
+      if (first) *place = 1;
+      __ballot_sync(0xffffffffu, 1);
+      if (second) *flag = *place;
+      break;
+    default:  // neighbours
+      if (first || second) reinterpret_cast<char*>(place)[second] = 1;
+  }
+}
+
 // ---- barriers
 
 __global__ void votes_kernel(const int* votes, int* out) {
@@ -190,6 +240,9 @@ TOY write_global(int* out, int index) {
 }
 TOY overflow(int shift) {
   return launch(1, 1, 0, false, overflow_kernel, shift);
+}
+TOY race(int how, int blocks, int* place, int* flag) {
+  return launch(blocks, 32, 0, false, race_kernel, how, place, flag);
 }
 TOY votes(const int* in, int threads, int* out) {
   return launch(1, threads, 0, false, votes_kernel, in, out);

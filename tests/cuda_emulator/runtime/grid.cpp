@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fiber.h"
+#include "races.h"
 #include "symbols.h"
 
 // Around the static shared memory of all kernels; set by shared_memory.ld.
@@ -59,6 +60,7 @@ struct Thread {
   unsigned source = 0;
   uint64_t value = 0, result = 0;
   const void* where = nullptr;  // the return address of its call of meet
+  unsigned warp_meetings = 0;
 };
 
 // memcpy and memset as the sanitizers would not have them: redzones lie between the variables.
@@ -99,6 +101,8 @@ class Turns {
 
 struct Block {
   Index index;
+  unsigned number = 0;
+  unsigned meetings = 0;
   std::vector<Thread> threads;
   unsigned ready = 0, exited = 0, at_grid = 0;
   unsigned waiting = 0;  // at a barrier of the block
@@ -115,6 +119,7 @@ struct Run {
   Fiber scheduler;
   Block* block = nullptr;
   Thread* current = nullptr;
+  unsigned grid_meetings = 0;
   std::string failure;
 };
 Run run_now;
@@ -127,6 +132,7 @@ void meet_warp(Block& block, const Thread& me);
 
 // Those who wait in its warp may have waited for this thread only.
 void leave(Block& block, Thread& me) {
+  settle_write();
   me.waits = Meeting::kExit;
   --block.ready;
   ++block.exited;
@@ -146,6 +152,7 @@ void entry() {
 
 void Block::start(const Grid& grid, uint64_t number, size_t first_stack, unsigned char garbage) {
   index = index_of(number, grid.blocks);
+  this->number = unsigned(number);
   threads.resize(volume(grid.threads));
   ready = unsigned(threads.size());
   exited = at_grid = waiting = 0;
@@ -177,6 +184,7 @@ void meet_block(Block& block, Meeting meeting) {
   if (meeting == Meeting::kSyncthreadsOr) result = votes != 0;
   if (meeting == Meeting::kSyncthreadsAnd) result = votes == block.threads.size();
   block.waiting = 0;
+  ++block.meetings;
   for (Thread& thread : block.threads) release(block, thread, result);
 }
 
@@ -198,8 +206,11 @@ void meet_warp(Block& block, const Thread& me) {
     votes |= unsigned(lanes[i].value != 0) << i;
   }
   const Meeting meeting = me.waits;
+  unsigned meetings = 0;
+  for (unsigned i = 0; i < size; ++i) meetings = std::max(meetings, lanes[i].warp_meetings);
   for (unsigned i = 0; i < size; ++i) {
     if (!(here >> i & 1)) continue;
+    if (meeting == Meeting::kSyncwarp) lanes[i].warp_meetings = meetings + 1;
     uint64_t result = votes;
     if (meeting == Meeting::kAny) result = votes != 0;
     if (meeting == Meeting::kAll) result = votes == here;
@@ -299,6 +310,7 @@ void run_together(std::vector<Block>& blocks, const std::vector<uint32_t>& numbe
         if (!block.finished()) run_now.failure += "; " + describe(block);
       return;
     }
+    ++run_now.grid_meetings;
     for (Block& block : blocks) {
       block.at_grid = 0;
       for (Thread& thread : block.threads) release(block, thread, 0);
@@ -310,6 +322,7 @@ void run_together(std::vector<Block>& blocks, const std::vector<uint32_t>& numbe
 
 __attribute__((noinline)) uint64_t meet(Meeting meeting, unsigned mask, uint64_t value,
                                         unsigned source) {
+  settle_write();
   Block& block = *run_now.block;
   Thread& me = *run_now.current;
   me.waits = meeting;
@@ -342,6 +355,31 @@ unsigned char* dynamic_shared() {
   return run_now.block->dynamic.get();
 }
 
+Moment moment() {
+  const Block& block = *run_now.block;
+  const Thread& thread = *run_now.current;
+  return {block.number, unsigned(&thread - block.threads.data()), run_now.grid_meetings,
+          block.meetings, thread.warp_meetings};
+}
+
+bool in_kernel() {
+  return run_now.current != nullptr;
+}
+
+bool is_shared(const void* address) {
+  const auto* const byte = static_cast<const unsigned char*>(address);
+  const unsigned char* const dynamic = dynamic_shared();
+  return (byte >= cuda_shared_begin && byte < cuda_shared_end) ||
+         (byte >= dynamic && byte < dynamic + run_now.grid.shared);
+}
+
+bool is_private(const void* address) {
+  const Fiber& fiber = run_now.current->fiber;
+  const size_t offset =
+      size_t(static_cast<const char*>(address) - static_cast<const char*>(fiber.stack));
+  return offset < fiber.stack_size;
+}
+
 void trap(const std::string& why) {
   if (!run_now.current) {
     std::fprintf(stderr, "outside a kernel: %s\n", why.c_str());
@@ -355,6 +393,7 @@ void trap(const std::string& why) {
 
 std::string run(const Grid& grid, const Schedule& schedule, const std::function<void()>& thread) {
   run_now = {};
+  forget_accesses();
   run_now.grid = grid;
   run_now.thread = &thread;
   position = {{}, {}, grid.threads, grid.blocks};

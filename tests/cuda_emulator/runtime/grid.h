@@ -46,6 +46,17 @@ uint64_t meet(Meeting meeting, unsigned mask, uint64_t value, unsigned source);
 unsigned lane();
 unsigned char* dynamic_shared();
 
+// How far the running thread has come: what it can have exchanged with others.
+struct Moment {
+  unsigned block, thread;  // numbers within the grid and the block
+  unsigned grid_meetings, block_meetings, warp_meetings;
+};
+Moment moment();
+bool in_kernel();
+// Whether an address lies in the running block's shared memory, the running thread's stack.
+bool is_shared(const void* address);
+bool is_private(const void* address);
+
 // Ends the launch with an error that says where and why.
 [[noreturn]] void trap(const std::string& why);
 
