@@ -1,4 +1,10 @@
-"""Thinning, dilation and tubed skeletons of binary images and label maps."""
+"""Thinning, dilation and tubed skeletons of binary images and label maps.
+
+An array is whatever NumPy can read, a tensor on the CPU or a CUDA device, or a CuPy array. On a
+device the work is queued on the current stream, and the host does not wait for it. So values that
+are not allowed, such as NaN, cannot be refused there: they stop the device with a failed assertion.
+With ``TUBESKEL_SYNC_CHECKS=1`` in the environment the host waits, and raises as it does elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +51,7 @@ def skeletonize(
 
     Parameters
     ----------
-    image : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
+    image : (..., M, N) or (..., P, M, N) array_like, tensor or cupy.ndarray of bool, int or float
         Nonzero is foreground. NaN is refused. What lies outside the image is background. Voxels
         count as cubes: thinning knows no spacing.
     method : {"zhang", "lee"} or callable, optional
@@ -60,9 +66,9 @@ def skeletonize(
 
     Returns
     -------
-    ndarray or torch.Tensor of bool
+    ndarray, torch.Tensor or cupy.ndarray of bool
         The skeleton, of the shape of `image`: an array for an array (or list), a tensor for a
-        tensor.
+        tensor, a CuPy array for a CuPy array.
 
     Raises
     ------
@@ -124,7 +130,7 @@ def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | N
 
     Parameters
     ----------
-    image : (..., M, N) array_like or torch.Tensor of bool, int or float
+    image : (..., M, N) array_like, tensor or cupy.ndarray of bool, int or float
         Nonzero is foreground. NaN is refused.
     max_num_iter : int, optional
         Number of iterations after which to stop, each of two sub-iterations. None, 0 and infinity
@@ -134,7 +140,7 @@ def thin(image: Any, max_num_iter: float | None = None, *, spatial_dims: int | N
 
     Returns
     -------
-    (..., M, N) ndarray or torch.Tensor of bool
+    (..., M, N) ndarray, torch.Tensor or cupy.ndarray of bool
         The thinned image, of the kind of `image`.
 
     Raises
@@ -185,7 +191,7 @@ def dilate(
 
     Parameters
     ----------
-    image : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
+    image : (..., M, N) or (..., P, M, N) array_like, tensor or cupy.ndarray of bool, int or float
         Nonzero is foreground. NaN is refused.
     radius : int, or float with `spacing`
         In pixels, or in the unit of `spacing`; at least 0. With 0 the image is only made boolean.
@@ -200,7 +206,7 @@ def dilate(
 
     Returns
     -------
-    ndarray or torch.Tensor of bool
+    ndarray, torch.Tensor or cupy.ndarray of bool
         The dilated image, of shape and kind of `image`.
 
     Raises
@@ -260,7 +266,7 @@ def tubed_skeleton(
 
     Parameters
     ----------
-    labels : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool, int or float
+    labels : (..., M, N) or (..., P, M, N) array_like, tensor or cupy.ndarray of bool, int or float
         A mask or label map; 0 is background.
     radius : int
         Of the tube, in pixels, at least 0.
@@ -278,7 +284,7 @@ def tubed_skeleton(
 
     Returns
     -------
-    ndarray or torch.Tensor
+    ndarray, torch.Tensor or cupy.ndarray
         The labels on the tube, 0 elsewhere; shape, dtype and kind of `labels`.
 
     Raises
@@ -291,6 +297,12 @@ def tubed_skeleton(
     See Also
     --------
     tubed_skeleton_and_counts : also counts the tube's pixels of each class.
+
+    Notes
+    -----
+    With `per_class`, the classes of labels on a CUDA device are looked up before they are thinned,
+    and the host waits for that; not so for labels of one byte, nor in `tubed_skeleton_and_counts`,
+    which is told how many there are.
 
     References
     ----------
@@ -328,7 +340,7 @@ def tubed_skeleton_and_counts(
 
     Parameters
     ----------
-    labels : (..., M, N) or (..., P, M, N) array_like or torch.Tensor of bool or int
+    labels : (..., M, N) or (..., P, M, N) array_like, tensor or cupy.ndarray of bool or int
         Values 0 .. `num_classes` - 1, and `ignore_index`.
     num_classes : int
         Number of classes, background included; at least 2.
@@ -337,9 +349,9 @@ def tubed_skeleton_and_counts(
 
     Returns
     -------
-    tube : ndarray or torch.Tensor
+    tube : ndarray, torch.Tensor or cupy.ndarray
         As from `tubed_skeleton`.
-    counts : (..., num_classes) ndarray or torch.Tensor of int64
+    counts : (..., num_classes) ndarray, torch.Tensor or cupy.ndarray of int64
         Tube pixels of each class; 0 for the background.
 
     Raises

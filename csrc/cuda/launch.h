@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -30,20 +31,29 @@ struct Launch {
   bool cooperative = false;  // all blocks resident at once, so that the grid can meet
 };
 
-// A kernel must be told before it may have more dynamic shared memory than every device has.
-template <class... Parameters>
-void allow_shared(const Subject& subject, size_t bytes, void (*kernel)(Parameters...)) {
-  if (bytes > 48 * 1024)
+// Allows a kernel more dynamic shared memory than every device has, as long as it lives: the limit
+// belongs to the kernel, and another thread may want another.
+class SharedMemoryLimit {
+ public:
+  template <class... Parameters>
+  SharedMemoryLimit(const Subject& subject, size_t bytes, void (*kernel)(Parameters...)) {
+    if (bytes <= 48 * 1024) return;
+    static std::mutex mutex;
+    lock_ = std::unique_lock<std::mutex>(mutex);
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),
           subject);
-}
+  }
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+};
 
 // Queues a kernel on a stream. Throws std::runtime_error if the launch fails.
 template <class... Parameters, class... Arguments>
 void launch(const Subject& subject, const Launch& shape, void* stream,
             void (*kernel)(Parameters...), Arguments... arguments) {
-  allow_shared(subject, shape.shared, kernel);
+  const SharedMemoryLimit limit(subject, shape.shared, kernel);
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeCooperative;
   attribute.val.cooperative = 1;
@@ -75,7 +85,7 @@ inline size_t shared_memory_per_block(const Subject& subject) {
 template <class... Parameters>
 int64_t resident_blocks(const Subject& subject, const Launch& shape,
                         void (*kernel)(Parameters...)) {
-  allow_shared(subject, shape.shared, kernel);
+  const SharedMemoryLimit limit(subject, shape.shared, kernel);
   int blocks = 0;
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
             &blocks, reinterpret_cast<const void*>(kernel),

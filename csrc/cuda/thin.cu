@@ -9,9 +9,9 @@
 // not change now, and is the same in both copies. All is done after a round in which every tile
 // came to rest. So the host is never asked, and a graph can hold the launch.
 //
-// What must be done: an active block costs a warp 9 shared loads and a store, 6 shifts, a circuit
-// of 10 or 18 operations, and about 15 instructions around them. The bits of the image are read and
-// written once a round, from the L2 cache: a quarter of a byte a pixel.
+// What must be done: an active block costs a warp 9 loads and a store of shared memory, 6 shifts, a
+// circuit of 10 or 18 operations, and about 15 instructions around them. The bits of the image are
+// read and written once a round, from the L2 cache: a quarter of a byte a pixel.
 #include "thin.h"
 
 #include <cooperative_groups.h>
@@ -177,7 +177,7 @@ TileLayout layout_of(const Cut& cut) {
 // Cycles of a sub-iteration in which every block is active. The constants are counts of
 // instructions and of latencies in a row, not measurements.
 double cost_of(const Cut& cut, int64_t images, const Device& device) {
-  constexpr double kActiveBlock = 11, kSubIteration = 350, kRound = 4500.0 / kBlockRows;
+  constexpr double kActiveBlock = 15, kSubIteration = 350, kRound = 4500.0 / kBlockRows;
   const TileLayout layout = layout_of(cut);
   const int held = layout.height * layout.width;
   const int64_t tiles = images * cut.tiles();

@@ -1,4 +1,4 @@
-"""Dilation: every footprint, radii from nothing to beyond the image, many launches for many rows."""
+"""Dilation: every footprint, radii from nothing to beyond the image, many rows in many launches."""
 
 from __future__ import annotations
 

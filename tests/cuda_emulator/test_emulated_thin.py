@@ -66,6 +66,11 @@ def test_thin_on_devices_of_any_size(emulated, device, multiprocessors):
         check(emulated, image, "zhang")
 
 
+def test_thin_with_more_shared_memory_than_every_device_has(emulated, device):
+    device(multiprocessors=1)
+    check(emulated, torch.from_numpy(make_mask("tubes", (416, 416), 0.6, seed=4)), "zhang")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_thin_of_many_small_images(emulated, method):
     check(emulated, torch.rand(40, 3, 28, 28) < 0.8, method)

@@ -30,6 +30,13 @@ HERE = Path(__file__).parent
             "test_emulated_pack_bits.py",
             id="packing with a halo too narrow by one",
         ),
+        pytest.param(
+            "thin.cu",
+            "return with_rim(1);",
+            "return with_rim(0);",
+            "test_emulated_thin.py",
+            id="tiles without a halo",
+        ),
     ],
 )
 def test_a_planted_bug_is_caught(source, right, wrong, tests):
