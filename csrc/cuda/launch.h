@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -31,42 +30,6 @@ struct Launch {
   bool cooperative = false;  // all blocks resident at once, so that the grid can meet
 };
 
-// Allows a kernel more dynamic shared memory than every device has, as long as it lives: the limit
-// belongs to the kernel, and another thread may want another.
-class SharedMemoryLimit {
- public:
-  template <class... Parameters>
-  SharedMemoryLimit(const Subject& subject, size_t bytes, void (*kernel)(Parameters...)) {
-    if (bytes <= 48 * 1024) return;
-    static std::mutex mutex;
-    lock_ = std::unique_lock<std::mutex>(mutex);
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                               cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),
-          subject);
-  }
-
- private:
-  std::unique_lock<std::mutex> lock_;
-};
-
-// Queues a kernel on a stream. Throws std::runtime_error if the launch fails.
-template <class... Parameters, class... Arguments>
-void launch(const Subject& subject, const Launch& shape, void* stream,
-            void (*kernel)(Parameters...), Arguments... arguments) {
-  const SharedMemoryLimit limit(subject, shape.shared, kernel);
-  cudaLaunchAttribute attribute = {};
-  attribute.id = cudaLaunchAttributeCooperative;
-  attribute.val.cooperative = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = shape.grid;
-  config.blockDim = shape.block;
-  config.dynamicSmemBytes = shape.shared;
-  config.stream = static_cast<cudaStream_t>(stream);
-  config.attrs = &attribute;
-  config.numAttrs = shape.cooperative ? 1 : 0;
-  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), subject);
-}
-
 // What the current device offers.
 inline int attribute_of_device(cudaDeviceAttr attribute, const Subject& subject) {
   int device = 0, value = 0;
@@ -81,11 +44,41 @@ inline size_t shared_memory_per_block(const Subject& subject) {
   return size_t(attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin, subject));
 }
 
+// Lets a kernel have more dynamic shared memory than it may have unasked. The limit is always the
+// device's, for another thread may launch the kernel at the same time with other needs; so a kernel
+// with such needs has no static shared memory.
+template <class... Parameters>
+void allow_shared(const Subject& subject, size_t bytes, void (*kernel)(Parameters...)) {
+  if (bytes > 48 * 1024)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               int(shared_memory_per_block(subject))),
+          subject);
+}
+
+// Queues a kernel on a stream. Throws std::runtime_error if the launch fails.
+template <class... Parameters, class... Arguments>
+void launch(const Subject& subject, const Launch& shape, void* stream,
+            void (*kernel)(Parameters...), Arguments... arguments) {
+  allow_shared(subject, shape.shared, kernel);
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &attribute;
+  config.numAttrs = shape.cooperative ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), subject);
+}
+
 // How many blocks of a kernel the current device runs at once; the grid does not count.
 template <class... Parameters>
 int64_t resident_blocks(const Subject& subject, const Launch& shape,
                         void (*kernel)(Parameters...)) {
-  const SharedMemoryLimit limit(subject, shape.shared, kernel);
+  allow_shared(subject, shape.shared, kernel);
   int blocks = 0;
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
             &blocks, reinterpret_cast<const void*>(kernel),
