@@ -8,7 +8,7 @@ from srl_oracle import equation_1
 
 from tubeskel._torch_ops import LABEL_DTYPES
 
-PIXELS = (1, 15, 64, 1000, 4096, 4112, 9001)  # a tile has 4096; vectors need multiples of 16
+PIXELS = (1, 15, 64, 4112, 9001)  # a tile has 4096; vectors need multiples of 16
 # of the gradient, relative to the largest weight of a class
 TOLERANCES = {
     torch.float64: 1e-14,
@@ -71,7 +71,7 @@ def assert_close(grad, expected, weights):
 
 
 @pytest.mark.parametrize("pixels", PIXELS)
-@pytest.mark.parametrize("num_classes", [2, 3, 14, 256, 257, 300, 2000])
+@pytest.mark.parametrize("num_classes", [2, 14, 256, 257, 2000])
 def test_classes_and_counts(emulated, cpu, pixels, num_classes):
     tube = make_labels(3, pixels, num_classes)
     target = make_labels(3, pixels, num_classes, torch.int16, seed=1)
@@ -158,7 +158,7 @@ def test_softmax(emulated, cpu, dtype, channels, pixels):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("channels", [256, 257, 300])
+@pytest.mark.parametrize("channels", [256, 300])
 def test_many_channels(emulated, cpu, dtype, channels):
     case = make_case(cpu, 1, channels, 176, dtype)
     found = emulated.srl_loss(*case, True, False, True, 0.0, True)
