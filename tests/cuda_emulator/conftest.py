@@ -34,5 +34,5 @@ def device(emulated, library, request):
     return play
 
 
-if harness.KIND != "plain":  # what these start processes of
+if harness.KIND != "plain":  # what starts processes with the other kinds
     collect_ignore = ["test_faults.py", "test_planted_bugs.py"]

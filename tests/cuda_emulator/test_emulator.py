@@ -212,30 +212,6 @@ def test_a_missing_barrier_of_the_grid_is_seen(toys):
         assert (sums != 6 * (1 + 2 + 3)).any()
 
 
-@pytest.mark.skipif(harness.KIND != "races", reason="a build that sees races is needed")
-@pytest.mark.parametrize(
-    ("how", "blocks", "races"),
-    [
-        pytest.param(0, 1, True, id="plain writes"),
-        pytest.param(0, 2, True, id="plain writes of two blocks"),
-        pytest.param(1, 1, False, id="of the same value"),
-        pytest.param(2, 2, False, id="atomic writes"),
-        pytest.param(3, 2, True, id="an atomic write and a plain read"),
-        pytest.param(4, 2, False, id="fences on both sides"),
-        pytest.param(5, 2, True, id="a fence on one side"),
-        pytest.param(6, 1, False, id="a barrier of the warp"),
-        pytest.param(7, 1, True, id="a vote of the warp"),
-        pytest.param(8, 1, False, id="neighbouring bytes"),
-    ],
-)
-def test_races(toy_library, how, blocks, races):
-    toy_library.play("forward")
-    toy_library.functions.race.restype = ctypes.c_char_p
-    place, flag = np.zeros(2, np.int32), np.zeros(2, np.int32)
-    report = toy_library.functions.race(how, blocks, *map(convert, (place, flag)))
-    assert (b"race in global memory" in report) if races else report is None
-
-
 def test_only_a_cooperative_grid_can_meet(toys):
     values, sums = np.zeros(6, np.int32), np.zeros(6, np.int32)
     report = toys("meet", 6, 40, values, sums, 1, True, False)

@@ -17,8 +17,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import emulated
 toys = emulated.Library(emulated.build("toys", [Path(sys.argv[2])])).functions
-{statement}
-print("unnoticed")
+toy = toys[sys.argv[3]]
+toy.restype = ctypes.c_char_p
+place, flags, thousand = (ctypes.c_int * 2)(), (ctypes.c_int * 2)(), (ctypes.c_int * 1000)()
+report = toy({arguments})
+print(report.decode() if report else "clean")
 """
 
 
@@ -33,26 +36,50 @@ def run(kind: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def report_of(kind: str, toy: str, arguments: str) -> str:
+    toys = str(HERE / "kernels" / "toys.cu")
+    code = CALL_TOY.format(arguments=arguments)
+    return run(kind, "-c", code, str(HERE.parent / "helpers"), toys, toy).stdout
+
+
 @pytest.mark.parametrize(
-    ("statement", "report"),
+    ("toy", "arguments", "report"),
     [
-        ("toys.write_shared(3, 0)", "unnoticed"),
-        ("toys.write_shared(4, 0)", "write_shared_kernel"),
-        ("toys.write_shared(-1, 0)", "write_shared_kernel"),
-        ("toys.write_shared(24, 100)", "unnoticed"),
-        ("toys.write_shared(25, 100)", "write_shared_kernel"),
-        ("toys.write_global(ctypes.create_string_buffer(4000), 999)", "unnoticed"),
-        ("toys.write_global((ctypes.c_int * 1000)(), 1000)", "write_global_kernel"),
-        ("toys.overflow(31)", "unnoticed"),
-        ("toys.overflow(32)", "shift exponent 32 is too large"),
+        ("write_shared", "3, 0", "clean"),
+        ("write_shared", "4, 0", "AddressSanitizer: global-buffer-overflow"),
+        ("write_shared", "-1, 0", "AddressSanitizer: global-buffer-overflow"),
+        ("write_shared", "24, 100", "clean"),
+        ("write_shared", "25, 100", "AddressSanitizer: heap-buffer-overflow"),
+        ("write_global", "thousand, 999", "clean"),
+        ("write_global", "thousand, 1000", "AddressSanitizer: heap-buffer-overflow"),
+        ("overflow", "31", "clean"),
+        ("overflow", "32", "shift exponent 32 is too large"),
     ],
 )
-def test_sanitizers_see_faults(statement, report):
-    toys = str(HERE / "kernels" / "toys.cu")
-    code = CALL_TOY.format(statement=statement)
-    done = run("sanitizers", "-c", code, str(HERE.parent / "helpers"), toys)
-    assert report in done.stdout
-    assert (done.returncode == 0) == (report == "unnoticed"), done.stdout
+def test_sanitizers_see_faults(toy, arguments, report):
+    found = report_of("sanitizers", toy, arguments)
+    assert report in found
+    assert report == "clean" or f"{toy}_kernel" in found
+
+
+@pytest.mark.parametrize(
+    ("how", "blocks", "race"),
+    [
+        pytest.param(0, 1, True, id="plain writes"),
+        pytest.param(0, 2, True, id="plain writes of two blocks"),
+        pytest.param(1, 1, False, id="of the same value"),
+        pytest.param(2, 2, False, id="atomic writes"),
+        pytest.param(3, 2, True, id="an atomic write and a plain read"),
+        pytest.param(4, 2, False, id="fences on both sides"),
+        pytest.param(5, 2, True, id="a fence on one side"),
+        pytest.param(6, 1, False, id="a barrier of the warp"),
+        pytest.param(7, 1, True, id="a vote of the warp"),
+        pytest.param(8, 1, False, id="neighbouring bytes"),
+    ],
+)
+def test_races_are_seen(how, blocks, race):
+    found = report_of("races", "race", f"{how}, {blocks}, place, flags")
+    assert ("race in global memory: thread " if race else "clean") in found
 
 
 @pytest.mark.parametrize("kind", ["sanitizers", "races"])

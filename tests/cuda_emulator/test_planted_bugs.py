@@ -31,11 +31,18 @@ HERE = Path(__file__).parent
             id="packing with a halo too narrow by one",
         ),
         pytest.param(
-            "thin.cu",
-            "return with_rim(1);",
-            "return with_rim(0);",
+            "thin_tile.h",
+            "sub_iteration<Rules, 0>();\n      __syncthreads();\n",
+            "sub_iteration<Rules, 0>();\n",
             "test_emulated_thin.py",
-            id="tiles without a halo",
+            id="thinning without a barrier between sub-iterations",
+        ),
+        pytest.param(
+            "thin_tile.h",
+            "height = held_.height * kBlockRows + 2;",
+            "height = held_.height * kBlockRows + 1;",
+            "test_emulated_thin.py",
+            id="thinning with a rim too narrow by one",
         ),
     ],
 )
