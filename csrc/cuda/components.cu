@@ -62,12 +62,12 @@ struct Flood {
 };
 
 // A word and what is next to it.
-template <bool kFlat>
+template <class T>
 __device__ Word widened(const Word* word) {
-  using T = Tile<kFlat>;
+  constexpr int kRim = T::kIsFlat ? 0 : 1;
   Word west = 0, centre = 0, east = 0;
   TUBESKEL_UNROLL(3)
-  for (int plane = -T::kRim; plane <= T::kRim; ++plane) {
+  for (int plane = -kRim; plane <= kRim; ++plane) {
     TUBESKEL_UNROLL(3)
     for (int row = -1; row <= 1; ++row) {
       const Word* const p = word + plane * T::kPlanePitch + row * T::kRowPitch;
@@ -80,11 +80,11 @@ __device__ Word widened(const Word* word) {
 }
 
 template <bool kFlat>
-__global__ void __launch_bounds__(kTileThreads)
-    restore_lost_components_kernel(Shape shape, Tiling tiles, Order order, Flood data) {
-  using T = Tile<kFlat>;
-  __shared__ Word reached[T::kPaddedSize];
-  __shared__ unsigned seen;
+__global__ void __launch_bounds__(kTileThreads, 6)
+    restore_lost_components_kernel(Tiling tiles, Order order, Flood data) {
+  using T = Tile<kFlat, 1, 1, 1>;
+  __shared__ Word reached[T::kSize];
+  __shared__ unsigned see_change;
   Vote vote(data.said);
 
   // The first flood is from the skeleton through the mask, the next are from the voxels in question
@@ -99,48 +99,43 @@ __global__ void __launch_bounds__(kTileThreads)
                          : __ldcg(data.doubtful_at + tile) >= vote.turn();
     };
     const auto flood = [&](unsigned tile) {
-      const Place<kFlat> place(shape, tiles, tile);
-      if (threadIdx.x == 0) seen = 0;
-      const Word* const from = first_round && everywhere ? data.skeleton : data.reached;
-      for_each_padded(place, [&](int i, bool inside, int64_t address) {
-        reached[i] = inside ? __ldcg(from + address) : 0;
-      });
-      Word allowed[T::kPerThread], published[T::kPerThread];
+      const Place<T> place(tiles, tile);
+      const bool from_skeleton = everywhere && first_round;
+      const Word* const from = from_skeleton ? data.skeleton : data.reached;
+      if (threadIdx.x == 0) see_change = 0;
+      for (int i = threadIdx.x; i < T::kSize; i += kTileThreads)
+        reached[i] = place.holds(i) ? __ldcg(from + place.address(i)) : 0;
+      Word mask[T::kPerThread], word[T::kPerThread], expected[T::kPerThread];
       for (int j = 0; j < T::kPerThread; ++j) {
-        const int k = T::mine(j);
-        allowed[j] = place.holds(k) ? __ldcg(data.mask + place.address(k)) : 0;
+        const int mine = T::mine(j);
+        mask[j] = place.holds(mine) ? __ldcg(data.mask + place.address(mine)) : 0;
       }
       __syncthreads();
-      for (int j = 0; j < T::kPerThread; ++j) published[j] = reached[T::at(T::mine(j))];
+      for (int j = 0; j < T::kPerThread; ++j) word[j] = expected[j] = reached[T::mine(j)];
 
       bool grows;
       do {
-        Word more[T::kPerThread];
-        for (int j = 0; j < T::kPerThread; ++j) {
-          const Word* const word = reached + T::at(T::mine(j));
-          more[j] = allowed[j] & ~*word ? allowed[j] & ~*word & widened<kFlat>(word) : 0;
-        }
-        __syncthreads();
         grows = false;
         for (int j = 0; j < T::kPerThread; ++j) {
-          if (more[j] == 0) continue;
-          reached[T::at(T::mine(j))] |= more[j];
-          grows = true;
+          if ((mask[j] & ~word[j]) == 0) continue;
+          const Word wider = word[j] | (mask[j] & widened<T>(reached + T::mine(j)));
+          grows |= wider != word[j];
+          word[j] = wider;
         }
+        __syncthreads();
+        for (int j = 0; j < T::kPerThread; ++j) reached[T::mine(j)] = word[j];
       } while (__syncthreads_or(grows));
 
-      unsigned seen_here = 0;
       for (int j = 0; j < T::kPerThread; ++j) {
-        const int k = T::mine(j);
-        const Word word = reached[T::at(k)], changed = word ^ published[j];
-        if ((from != data.reached || changed) && place.holds(k))
-          __stcg(data.reached + place.address(k), word);
-        seen_here |= tiles_that_see<kFlat>(changed, k);
+        const int mine = T::mine(j);
+        const Word changed = word[j] ^ expected[j];
+        if ((from_skeleton || changed) && place.holds(mine))
+          __stcg(data.reached + place.address(mine), word[j]);
+        if (changed) atomicOr(&see_change, tiles_that_see<T>(changed, mine));
       }
-      if (seen_here) atomicOr(&seen, seen_here);
       __syncthreads();
-      if (threadIdx.x < kDirections && threadIdx.x != kThisTile && seen >> threadIdx.x & 1) {
-        const int other = tile_towards(int(threadIdx.x), tile, tiles, place);
+      if (threadIdx.x < kDirections && threadIdx.x != kThisTile && see_change >> threadIdx.x & 1) {
+        const int other = place.neighbour(int(threadIdx.x));
         if (other >= 0) {
           __stcg(data.doubtful_at + other, vote.turn() + 1);
           said = 1;
@@ -155,80 +150,78 @@ __global__ void __launch_bounds__(kTileThreads)
     } while (vote.any(said));
 
     // What this level settles, and the seeds of the next.
+    const auto settle = [&](unsigned tile) {
+      const Place<T> place(tiles, tile);
+      bool lost = false;
+      for (int j = 0; j < T::kPerThread; ++j) {
+        const int mine = T::mine(j);
+        if (!place.holds(mine)) continue;
+        const int64_t address = place.address(mine);
+        const auto zeros = [&](int level) {
+          return order.zeros(level, place.first_plane() + T::plane(mine),
+                             place.first_row() + T::row(mine), place.first_word() + T::word(mine));
+        };
+        const Word connected = __ldcg(data.reached + address);
+        Word left = __ldcg(data.mask + address), kept = __ldcg(data.skeleton + address);
+        if (everywhere) {
+          left &= ~connected;
+          kept |= left;
+          __stcg(data.mask + address, left);
+        } else {
+          kept &= ~(left & connected & ~zeros(level));
+        }
+        __stcg(data.skeleton + address, kept);
+        if (level + 1 < order.levels())
+          __stcg(data.reached + address, kept & left & zeros(level + 1));
+        lost |= left != 0;
+      }
+      if (__syncthreads_or(lost) && threadIdx.x == 0) {
+        __stcg(data.lost + tile, 1u);
+        said = 1;
+      }
+    };
     said = 0;
-    for_each_tile(
-        tiles.total, [&](unsigned tile) { return everywhere || __ldcg(data.lost + tile); },
-        [&](unsigned tile) {
-          const Place<kFlat> place(shape, tiles, tile);
-          bool lost = false;
-          for (int j = 0; j < T::kPerThread; ++j) {
-            const int k = T::mine(j);
-            if (!place.holds(k)) continue;
-            const int64_t address = place.address(k);
-            const auto zeros = [&](int level) {
-              return order.zeros(level, place.first_plane + T::plane(k),
-                                 place.first_row + T::row(k), place.first_word + T::word(k));
-            };
-            const Word connected = __ldcg(data.reached + address);
-            Word left = __ldcg(data.mask + address), kept = __ldcg(data.skeleton + address);
-            if (everywhere) {
-              left &= ~connected;
-              kept |= left;
-              __stcg(data.mask + address, left);
-            } else {
-              kept &= ~(left & connected & ~zeros(level));
-            }
-            __stcg(data.skeleton + address, kept);
-            if (level + 1 < order.levels())
-              __stcg(data.reached + address, kept & left & zeros(level + 1));
-            lost |= left != 0;
-          }
-          lost = __syncthreads_or(lost);
-          if (threadIdx.x == 0 && lost) {
-            __stcg(data.lost + tile, 1u);
-            said = 1;
-          }
-        });
+    first_round = true;
+    for_each_tile(tiles.total, wanted, settle);
     if (!vote.any(said)) return;
   }
 }
 
-struct Layout {
-  int64_t words, tiles;
-  explicit Layout(const Shape& shape) : words(shape.total_words()), tiles(tiles_of(shape)) {}
-  size_t zeros() const { return (2 * size_t(tiles) + 3) * sizeof(unsigned); }
-  size_t bytes() const { return zeros() + size_t(words) * sizeof(Word); }
-};
+// Bytes of stamps and votes.
+size_t stamp_bytes(const Shape& shape) {
+  return (2 * tiles_of(shape) + 3) * sizeof(unsigned);
+}
 
 template <bool kFlat>
-void restore(const Shape& shape, const Flood& data, void* stream, const Subject& subject) {
+void restore(const Shape& shape, Word* mask, Word* skeleton, void* workspace, void* stream,
+             const Subject& subject) {
   const Tiling tiles = tiling<kFlat>(shape);
+  Flood data;
+  data.mask = mask;
+  data.skeleton = skeleton;
+  data.doubtful_at = static_cast<unsigned*>(workspace);
+  data.lost = data.doubtful_at + tiles.total;
+  data.said = data.lost + tiles.total;
+  data.reached = data.said + 3;
+  check(cudaMemsetAsync(workspace, 0, stamp_bytes(shape), static_cast<cudaStream_t>(stream)),
+        subject);
   launch(subject, cooperative(subject, restore_lost_components_kernel<kFlat>, tiles.total), stream,
-         restore_lost_components_kernel<kFlat>, shape, tiles, Order(shape), data);
+         restore_lost_components_kernel<kFlat>, tiles, Order(shape), data);
 }
 
 }  // namespace
 
 size_t components_workspace(const Shape& shape) {
-  return Layout(shape).bytes();
+  return stamp_bytes(shape) + size_t(shape.total_words()) * sizeof(Word);
 }
 
 void restore_lost_components(const Shape& shape, Word* mask, Word* skeleton, void* workspace,
                              void* stream, const Subject& subject) {
   if (shape.total_words() == 0) return;
-  const Layout layout(shape);
-  Flood data;
-  data.mask = mask;
-  data.skeleton = skeleton;
-  data.doubtful_at = static_cast<unsigned*>(workspace);
-  data.lost = data.doubtful_at + layout.tiles;
-  data.said = data.lost + layout.tiles;
-  data.reached = data.said + 3;
-  check(cudaMemsetAsync(workspace, 0, layout.zeros(), static_cast<cudaStream_t>(stream)), subject);
   if (shape.planes == 1)
-    restore<true>(shape, data, stream, subject);
+    restore<true>(shape, mask, skeleton, workspace, stream, subject);
   else
-    restore<false>(shape, data, stream, subject);
+    restore<false>(shape, mask, skeleton, workspace, stream, subject);
 }
 
 }  // namespace tubeskel::cuda

@@ -89,48 +89,47 @@ __device__ int append(bool wanted, int* count) {
   return __shfl_sync(kAllLanes, first, 0) + __popc(lanes & ((1u << lane) - 1));
 }
 
-// Lists the candidates among `words` words, the k-th being at at(k). As a first guess, if one is
-// asked for, all go. Returns the length of the list.
-template <bool kFlat, int kBorder, class At>
-__device__ int find_at(const Field& field, const Candidates& found, int words, const At& at,
-                       bool guess) {
+// Lists the candidates among some words, the k-th being at where.at(k), and guesses that all go.
+// Only those that this block owns are to be decided. Returns the length of the list.
+template <bool kFlat, int kBorder, class Where>
+__device__ int find_at(const Field& field, const Candidates& found, const Where& where) {
   if (threadIdx.x == 0) *found.count = 0;
   __syncthreads();
-  for (int first = 0; first < words; first += blockDim.x) {
-    const int k = first + threadIdx.x, i = k < words ? at(k) : 0;
-    const bool is_border =
-        k < words && (field.before[i] & ~across<kBorder>(field.before + i, field)) != 0;
-    const int place = append(is_border, found.count);
-    if (is_border) found.at[place] = uint16_t(i);
+  for (int first = 0; first < where.words; first += blockDim.x) {
+    const int k = first + threadIdx.x, i = k < where.words ? where.at(k) : where.at(0);
+    const Word border = field.before[i] & ~across<kBorder>(field.before + i, field);
+    const bool is_listed = k < where.words && border;
+    const int place = append(is_listed, found.count);
+    if (is_listed) found.at[place] = uint16_t(i);
   }
   __syncthreads();
   const int count = *found.count;
   for (int k = threadIdx.x; k < count; k += blockDim.x) {
     const int i = found.at[k];
     const Word* const word = field.before + i;
-    found.bits[k] = core::lee_candidates(neighbourhood<kFlat>(word, word, field), kBorder);
-    if (guess) field.after[i] = *word & ~found.bits[k];
+    const Word bits = core::lee_candidates(neighbourhood<kFlat>(word, word, field), kBorder);
+    if (where.guess) field.after[i] = *word & ~bits;
+    found.bits[k] = where.owns(i) ? bits : 0;
   }
   __syncthreads();
   return count;
 }
 
-template <bool kFlat, class At>
-__device__ int find(int border, const Field& field, const Candidates& found, int words,
-                    const At& at, bool guess) {
+template <bool kFlat, class Where>
+__device__ int find(int border, const Field& field, const Candidates& found, const Where& where) {
   switch (border) {
     case 0:
-      return find_at<kFlat, 0>(field, found, words, at, guess);
+      return find_at<kFlat, 0>(field, found, where);
     case 1:
-      return find_at<kFlat, 1>(field, found, words, at, guess);
+      return find_at<kFlat, 1>(field, found, where);
     case 2:
-      return find_at<kFlat, 2>(field, found, words, at, guess);
+      return find_at<kFlat, 2>(field, found, where);
     case 3:
-      return find_at<kFlat, 3>(field, found, words, at, guess);
+      return find_at<kFlat, 3>(field, found, where);
     case 4:
-      return find_at<kFlat, 4>(field, found, words, at, guess);
+      return find_at<kFlat, 4>(field, found, where);
     default:
-      return find_at<kFlat, 5>(field, found, words, at, guess);
+      return find_at<kFlat, 5>(field, found, where);
   }
 }
 
@@ -162,34 +161,54 @@ __device__ void settle(const Field& field, const Candidates& found, int count) {
 // ---- large images: tiles, shared by a grid
 
 enum : unsigned { kDeleted = 1, kDoubt = 2 };
+constexpr int kNever = -6;  // stamp of a tile that holds nothing: active for no sub-iteration
 
 // In device memory.
 struct Volumes {
-  Word* bits[2];          // the second is anything at first, both are the skeleton at last
-  unsigned* changed_at;   // by tile: the last sub-iteration that deleted in or next to it
+  Word *bits, *other;     // `other` is anything at first, both are the skeleton at last
+  int* changed_at;        // by tile: the last sub-iteration that deleted in or next to it
   unsigned* doubtful_at;  // by tile: the last turn in which it has to look again
   unsigned* said;         // for Vote; stamps and this are zero at first
 };
 
+// Where to find candidates: the tile, and at first also the words of the rim that come earlier in
+// raster order than some of its own.
+template <class T>
+struct WhereInTile {
+  static constexpr int kMost =
+      (T::kPlanes + (T::kIsFlat ? 0 : 1)) * (T::kRows + 2) * (T::kWords + 2);
+  const bool guess;
+  const int words = guess ? kMost : T::kOwned;
+
+  __device__ int at(int k) const { return guess ? at<1>(k) : at<0>(k); }
+  template <int kRim>
+  __device__ static int at(int k) {
+    constexpr int kRows = T::kRows + 2 * kRim, kWords = T::kWords + 2 * kRim;
+    return T::at(k / (kRows * kWords) - (T::kIsFlat ? 0 : kRim), k / kWords % kRows - kRim,
+                 k % kWords - kRim);
+  }
+  __device__ bool owns(int i) const { return T::owns(i); }
+};
+
 template <bool kFlat>
-__global__ void __launch_bounds__(kTileThreads)
-    thin_tiles_kernel(Shape shape, Tiling tiles, Volumes volumes) {
-  using T = Tile<kFlat>;
-  __shared__ Word before[T::kPaddedSize], after[T::kPaddedSize], candidate_bits[T::kSize];
-  __shared__ uint16_t candidate_at[T::kSize];
+__global__ void __launch_bounds__(kTileThreads, 4)
+    thin_tiles_kernel(Tiling tiles, Volumes volumes) {
+  using T = Tile<kFlat, 2, 2, 1>;
+  constexpr int kMost = WhereInTile<T>::kMost;
+  __shared__ Word before[T::kSize], after[T::kSize], candidate_bits[kMost];
+  __shared__ uint16_t candidate_at[kMost];
   __shared__ int candidate_count;
-  __shared__ unsigned seen;
+  __shared__ unsigned see_deletion, see_change;
   const Field field{before, after, T::kRowPitch, T::kPlanePitch};
   const Candidates candidates{candidate_bits, candidate_at, &candidate_count};
-  const unsigned borders = kFlat ? 4 : 6;
+  const int borders = kFlat ? 4 : 6;
   Vote vote(volumes.said);
-  unsigned last_deletion = 0;
+  Word *from = volumes.bits, *to = volumes.other;
+  int last_deletion = 0;
 
   // Numbers start at one, so that all tiles are active for each border at first.
-  for (unsigned number = 1; number - last_deletion <= borders; ++number) {
-    const int border = int((number - 1) % borders);
-    const Word* const from = volumes.bits[(number - 1) % 2];
-    Word* const to = volumes.bits[number % 2];
+  for (int number = 1; number - last_deletion <= borders; ++number) {
+    const int border = (number - 1) % borders;
     bool first_round = true;
     unsigned said = 0, answer = 0;
 
@@ -198,39 +217,45 @@ __global__ void __launch_bounds__(kTileThreads)
                          : __ldcg(volumes.doubtful_at + tile) >= vote.turn();
     };
     const auto look = [&](unsigned tile) {
-      const Place<kFlat> place(shape, tiles, tile);
-      if (threadIdx.x == 0) seen = 0;
-      for_each_padded(place, [&](int i, bool inside, int64_t address) {
-        before[i] = inside ? __ldcg(from + address) : 0;
-        after[i] = first_round ? before[i] : inside ? __ldcg(to + address) : 0;
-      });
-      __syncthreads();
-      Word published[T::kPerThread];
-      for (int j = 0; j < T::kPerThread; ++j) published[j] = after[T::at(T::mine(j))];
-
-      const int count = find<kFlat>(border, field, candidates, T::kSize, T::at, first_round);
+      const Place<T> place(tiles, tile);
+      if (threadIdx.x == 0) see_deletion = see_change = 0;
+      bool is_empty = true;
+      for (int i = threadIdx.x; i < T::kSize; i += kTileThreads) {
+        const bool inside = place.holds(i);
+        before[i] = inside ? __ldcg(from + place.address(i)) : 0;
+        after[i] = first_round ? before[i] : inside ? __ldcg(to + place.address(i)) : 0;
+        if (before[i] && T::owns(i)) is_empty = false;
+      }
+      if (__syncthreads_and(is_empty)) {
+        for (int j = 0; j < T::kPerThread; ++j)
+          if (place.holds(T::mine(j))) __stcg(to + place.address(T::mine(j)), Word(0));
+        if (threadIdx.x == 0) __stcg(volumes.changed_at + tile, kNever);
+        return;
+      }
+      const int count = find<kFlat>(border, field, candidates, WhereInTile<T>{first_round});
+      Word expected[T::kPerThread];  // by others
+      for (int j = 0; j < T::kPerThread; ++j) expected[j] = after[T::mine(j)];
       settle<kFlat>(field, candidates, count);
 
-      unsigned seen_here = 0;
       for (int j = 0; j < T::kPerThread; ++j) {
-        const int k = T::mine(j);
-        const Word word = after[T::at(k)], changed = word ^ published[j];
-        if ((first_round || changed) && place.holds(k)) __stcg(to + place.address(k), word);
-        seen_here |= tiles_that_see<kFlat>(changed, k);
+        const int mine = T::mine(j);
+        const Word word = after[mine], changed = word ^ expected[j], deleted = word ^ before[mine];
+        if ((first_round || changed) && place.holds(mine)) __stcg(to + place.address(mine), word);
+        if (deleted) atomicOr(&see_deletion, tiles_that_see<T>(deleted, mine));
+        if (changed) atomicOr(&see_change, tiles_that_see<T>(changed, mine));
       }
-      if (seen_here) atomicOr(&seen, seen_here);
       __syncthreads();
-      if (threadIdx.x < kDirections && seen >> threadIdx.x & 1) {
+      const int direction = int(threadIdx.x);
+      const int neighbour = direction < kDirections ? place.neighbour(direction) : -1;
+      if (neighbour >= 0 && see_deletion >> direction & 1) {
+        __stcg(volumes.changed_at + neighbour, number);
         said |= kDeleted;
-        const int other = tile_towards(int(threadIdx.x), tile, tiles, place);
-        if (other >= 0) {
-          __stcg(volumes.changed_at + other, number);
-          // Later in raster order are these planes and the next.
-          if (threadIdx.x >= 9 && threadIdx.x != kThisTile) {
-            __stcg(volumes.doubtful_at + other, vote.turn() + 1);
-            said |= kDoubt;
-          }
-        }
+      }
+      // Later in raster order are these planes and the next.
+      if (neighbour >= 0 && see_change >> direction & 1 && direction >= 9 &&
+          direction != kThisTile) {
+        __stcg(volumes.doubtful_at + neighbour, vote.turn() + 1);
+        said |= kDoubt;
       }
       __syncthreads();
     };
@@ -242,12 +267,15 @@ __global__ void __launch_bounds__(kTileThreads)
       if (answer & kDeleted) last_deletion = number;
       first_round = false;
     } while (answer & kDoubt);
+    Word* const swapped = from;
+    from = to;
+    to = swapped;
   }
 }
 
 // ---- small images: one block each
 
-constexpr int kMostThreads = 1024;
+constexpr int kMostThreads = 512;
 constexpr int64_t kMostWords = 1 << 15;  // a place among them has 16 bits
 
 // Words of an image among zeros: one on either side of a row, which the next row shares, and rows
@@ -267,6 +295,14 @@ struct Padded {
         size((planes + (kFlat ? 0 : 2)) * plane_pitch + row_pitch + 1) {}
 };
 
+// Where to find candidates: from the first word to the last, as padding holds no border voxels.
+struct WhereInImage {
+  int first, words;
+  static constexpr bool guess = true;
+  __device__ int at(int k) const { return first + k; }
+  __device__ bool owns(int) const { return true; }
+};
+
 // The shared memory of a block: the field before and after, candidates, their places, their number.
 template <bool kFlat>
 size_t shared_bytes(const Shape& shape) {
@@ -276,7 +312,7 @@ size_t shared_bytes(const Shape& shape) {
 }
 
 template <bool kFlat>
-__global__ void __launch_bounds__(kMostThreads) thin_images_kernel(Shape shape, Word* bits) {
+__global__ void __launch_bounds__(kMostThreads, 1) thin_images_kernel(Shape shape, Word* bits) {
   const Padded<kFlat> padded(shape);
   const int words = int(shape.words_of_image());
   int* const candidate_count = reinterpret_cast<int*>(dynamic_shared());
@@ -291,7 +327,7 @@ __global__ void __launch_bounds__(kMostThreads) thin_images_kernel(Shape shape, 
     return padded.first + row / padded.rows * padded.plane_pitch +
            row % padded.rows * padded.row_pitch + k % padded.words;
   };
-  const int span = padded.size - 2 * padded.first;  // padding holds no border voxels
+  const WhereInImage where{padded.first, padded.size - 2 * padded.first};
 
   for (int64_t image = blockIdx.x; image < shape.images; image += gridDim.x) {
     Word* const here = bits + image * words;
@@ -302,8 +338,7 @@ __global__ void __launch_bounds__(kMostThreads) thin_images_kernel(Shape shape, 
 
     const int borders = kFlat ? 4 : 6;
     for (int border = 0, unchanged = 0; unchanged < borders; border = (border + 1) % borders) {
-      const int count = find<kFlat>(
-          border, field, candidates, span, [&](int k) { return padded.first + k; }, true);
+      const int count = find<kFlat>(border, field, candidates, where);
       settle<kFlat>(field, candidates, count);
       bool deleted = false;
       for (int k = threadIdx.x; k < count; k += blockDim.x) {
@@ -335,7 +370,7 @@ void copy(const Word* from, Word* to, int64_t words, void* stream, const Subject
 
 // Bytes of stamps and votes.
 size_t stamp_bytes(const Shape& shape) {
-  return (2 * size_t(tiles_of(shape)) + 3) * sizeof(unsigned);
+  return (2 * tiles_of(shape) + 3) * sizeof(unsigned);
 }
 size_t bit_bytes(const Shape& shape) {
   return size_t(shape.total_words()) * sizeof(Word);
@@ -346,15 +381,15 @@ void thin_tiles(const Shape& shape, Word* bits, void* workspace, void* stream,
                 const Subject& subject) {
   const Tiling tiles = tiling<kFlat>(shape);
   Volumes volumes;
-  volumes.changed_at = static_cast<unsigned*>(workspace);
-  volumes.doubtful_at = volumes.changed_at + tiles.total;
+  volumes.changed_at = static_cast<int*>(workspace);
+  volumes.doubtful_at = reinterpret_cast<unsigned*>(volumes.changed_at) + tiles.total;
   volumes.said = volumes.doubtful_at + tiles.total;
-  volumes.bits[0] = bits;
-  volumes.bits[1] = volumes.said + 3;
+  volumes.bits = bits;
+  volumes.other = volumes.said + 3;
   check(cudaMemsetAsync(workspace, 0, stamp_bytes(shape), static_cast<cudaStream_t>(stream)),
         subject);
   launch(subject, cooperative(subject, thin_tiles_kernel<kFlat>, tiles.total), stream,
-         thin_tiles_kernel<kFlat>, shape, tiles, volumes);
+         thin_tiles_kernel<kFlat>, tiles, volumes);
 }
 
 template <bool kFlat>
