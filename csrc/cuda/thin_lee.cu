@@ -9,7 +9,8 @@
 //   from them, so a tile can be looked at again at any time by anybody.
 // - A block settles a tile within itself, in shared memory, and publishes it. Steps of the grid
 //   ("rounds") are only needed for what one tile learns from another: in the first round a tile
-//   takes its rim as not deleted; one that sees a change looks again in the next.
+//   works out the candidates of its rim too and takes them for deleted, as most are; one that sees
+//   a candidate of another tile kept looks again in the next.
 // - A block may read a rim while its owner publishes it. Whichever value it sees, the change stamps
 //   it to look again, so the last look of every tile has seen the last decisions of all: the state
 //   reproduces itself, and only the right one does.
@@ -195,7 +196,9 @@ __global__ void __launch_bounds__(kTileThreads, 4)
     thin_tiles_kernel(Tiling tiles, Volumes volumes) {
   using T = Tile<kFlat, 2, 2, 1>;
   constexpr int kMost = WhereInTile<T>::kMost;
-  __shared__ Word before[T::kSize], after[T::kSize], candidate_bits[kMost];
+  // The outermost words of the rim are asked for a word beyond, though no bit of it matters.
+  __shared__ Word padded_before[T::kSize + 2], padded_after[T::kSize + 2], candidate_bits[kMost];
+  Word *const before = padded_before + 1, *const after = padded_after + 1;
   __shared__ uint16_t candidate_at[kMost];
   __shared__ int candidate_count;
   __shared__ unsigned see_deletion, see_change;
