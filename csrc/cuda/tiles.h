@@ -205,14 +205,10 @@ class Vote {
 // A cooperative launch for so many tiles.
 template <class... Parameters>
 Launch cooperative(const Subject& subject, void (*kernel)(Parameters...), unsigned tiles) {
-  int resident = 0;
-  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-            &resident, reinterpret_cast<const void*>(kernel), kTileThreads, 0),
-        subject);
   Launch config;
-  config.grid = dim3(std::min(tiles, unsigned(resident * multiprocessors(subject))));
   config.block = dim3(kTileThreads);
   config.cooperative = true;
+  config.grid = dim3(unsigned(std::min<int64_t>(tiles, resident_blocks(subject, config, kernel))));
   return config;
 }
 
