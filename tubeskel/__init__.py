@@ -22,11 +22,20 @@ from .morphology import (
 if TYPE_CHECKING:
     from . import losses, metrics
     from ._config import show_config
-    from .losses import SkeletonRecallLoss, srl_loss
+    from .losses import (
+        DeepSupervision,
+        DiceCESkeletonRecallLoss,
+        SkeletonRecallLoss,
+        dice_ce_srl_loss,
+        srl_loss,
+    )
 
 __all__ = [
+    "DeepSupervision",
+    "DiceCESkeletonRecallLoss",
     "SkeletonRecallLoss",
     "__version__",
+    "dice_ce_srl_loss",
     "dilate",
     "get_num_threads",
     "losses",
@@ -42,7 +51,10 @@ __all__ = [
 
 # Where to find what is loaded on first use: the module, and the attribute if it is not the module.
 _LAZY = {
+    "DeepSupervision": ("losses", "DeepSupervision"),
+    "DiceCESkeletonRecallLoss": ("losses", "DiceCESkeletonRecallLoss"),
     "SkeletonRecallLoss": ("losses", "SkeletonRecallLoss"),
+    "dice_ce_srl_loss": ("losses", "dice_ce_srl_loss"),
     "losses": ("losses", None),
     "metrics": ("metrics", None),
     "show_config": ("_config", "show_config"),

@@ -15,26 +15,30 @@
 
 #include "../cpu/images.h"
 #include "../cpu/srl.h"
+#include "cpu_tensors.h"
 #include "schemas.h"
 #include "srl_tensors.h"
-#include "tensors.h"
 
 namespace {
 
 using namespace tubeskel::bindings;
 using namespace tubeskel::cpu;
 
-// ---- threads: torch's setting, capped by tubeskel's
+// ---- threads
 
 std::atomic<int64_t> thread_limit{std::numeric_limits<int>::max()};
-
-int threads() {
-  return int(std::min<int64_t>(torch::stable::get_num_threads(), thread_limit.load()));
-}
 
 void set_thread_limit(int64_t limit) {
   thread_limit = limit;
 }
+
+}  // namespace
+
+int tubeskel::bindings::threads() {
+  return int(std::min<int64_t>(torch::stable::get_num_threads(), thread_limit.load()));
+}
+
+namespace {
 
 // ---- tensors
 
@@ -133,7 +137,8 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
   const double smoothing =
       srl_weights(problem, static_cast<const int64_t*>(counts.const_data_ptr()),
                   {batch, all_classes, smooth}, weight_data);
-  Tensor grad = new_gradient(logits, with_grad);
+  Tensor grad =
+      with_grad ? new_gradient(logits) : torch::stable::new_empty(logits, std::vector<int64_t>{0});
   const double loss = smoothing + srl_sum(problem, weight_data,
                                           with_grad ? grad.mutable_data_ptr() : nullptr, threads());
   Tensor result = new_loss(logits);
@@ -156,7 +161,7 @@ Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Ten
   const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
   std::vector<double> scaled(weight_data, weight_data + weights.numel());
   for (double& weight : scaled) weight *= scale;
-  Tensor grad = torch::stable::empty_like(logits);
+  Tensor grad = new_gradient(logits);
   srl_sum(problem, scaled.data(), grad.mutable_data_ptr(), threads());
   return grad;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bit_image.h"
+#include "compound.h"
 #include "srl.h"
 
 namespace tubeskel::cpu {
@@ -59,6 +60,12 @@ struct Kernels {
   // scratch: 64 doubles for each channel.
   double (*srl_pixels)(const SrlProblem&, int64_t map, int64_t first, int64_t n,
                        const double* weights, void* grad, void* scratch);
+  // The n pixels of a map from `first` on; at most kTile for the sums, which are added to
+  // sums[channels, core::kSums]. Returns whether the labels are valid.
+  bool (*compound_sums_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
+                             double* sums, void* scratch);
+  void (*compound_gradient_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
+                                 const double* derivatives, void* grad, void* scratch);
 };
 
 // The kernels in use: the widest this CPU runs, unless chosen otherwise.

@@ -19,7 +19,11 @@
 #define TUBESKEL_VECTOR_BYTES 32
 #include "kernels_impl.h"
 
+#include "elements_impl.h"
+
 #include "srl_impl.h"
+
+#include "compound_impl.h"
 
 #include "kernels_table.h"
 #ifdef __clang__

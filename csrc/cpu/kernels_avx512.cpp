@@ -20,7 +20,11 @@
 #define TUBESKEL_VECTOR_BYTES 64
 #include "kernels_impl.h"
 
+#include "elements_impl.h"
+
 #include "srl_impl.h"
+
+#include "compound_impl.h"
 
 #include "kernels_table.h"
 #ifdef __clang__

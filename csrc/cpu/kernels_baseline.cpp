@@ -13,6 +13,10 @@
 #define TUBESKEL_VECTOR_BYTES 16
 #include "kernels_impl.h"
 
+#include "elements_impl.h"
+
 #include "srl_impl.h"
+
+#include "compound_impl.h"
 
 #include "kernels_table.h"

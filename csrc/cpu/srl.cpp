@@ -23,19 +23,20 @@ void for_each_tile(int64_t maps, int64_t pixels, int64_t cost, int threads, cons
   });
 }
 
-void find_invalid(const char* name, const Labels& labels, const TubeLabels& all) {
-  const int64_t largest = all.num_classes - 1;
-  for (int64_t i = 0; labels.data && i < all.maps * all.pixels; ++i) {
+}  // namespace
+
+void require_valid(const char* name, const Labels& labels, int64_t size, int64_t num_classes,
+                   std::optional<int64_t> ignore_index) {
+  const int64_t largest = num_classes - 1;
+  for (int64_t i = 0; labels.data && i < size; ++i) {
     const std::string text = to_string(labels.type, labels.data, i);
     const long double value = std::stold(text);
-    if (all.ignore_index && value == *all.ignore_index) continue;
+    if (ignore_index && value == *ignore_index) continue;
     if (value < 0 || value > largest)
       throw InvalidValue(std::string(name) + " holds " + text + "; allowed: 0.." +
                          std::to_string(largest) + " and ignore_index");
   }
 }
-
-}  // namespace
 
 void read_tube(const TubeLabels& labels, void* classes, int64_t* counts, int threads) {
   std::atomic<bool> invalid{false};
@@ -50,8 +51,11 @@ void read_tube(const TubeLabels& labels, void* classes, int64_t* counts, int thr
             __atomic_fetch_add(counts + map * labels.num_classes + k, local[k], __ATOMIC_RELAXED);
       });
   if (!invalid) return;
-  find_invalid("target", labels.target, labels);
-  find_invalid("tube", labels.tube, labels);
+  const auto require = [&](const char* name, const Labels& map) {
+    require_valid(name, map, labels.maps * labels.pixels, labels.num_classes, labels.ignore_index);
+  };
+  require("target", labels.target);
+  require("tube", labels.tube);
 }
 
 double srl_weights(const SrlProblem& problem, const int64_t* counts, const SrlReduction& reduction,

@@ -19,6 +19,10 @@ using core::wide_classes;
 // Pixels are worked on, and their terms summed, in tiles of at most this size.
 inline constexpr int64_t kTile = 1 << 12;
 
+// Throws InvalidValue for the first of `size` labels that is out of range, if there is one.
+void require_valid(const char* name, const Labels& labels, int64_t size, int64_t num_classes,
+                   std::optional<int64_t> ignore_index);
+
 // Writes the classes of the tube, [maps, pixels], and counts[maps, num_classes]. Throws
 // InvalidValue for a label out of range.
 void read_tube(const TubeLabels& labels, void* classes, int64_t* counts, int threads);

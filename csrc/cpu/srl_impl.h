@@ -1,4 +1,4 @@
-// The loss on labels and logits of any type; included by kernels_*.cpp after kernels_impl.h.
+// The loss on labels and logits of any type; included by kernels_*.cpp after elements_impl.h.
 
 #include "../core/srl.h"
 
@@ -8,66 +8,6 @@ namespace tubeskel::cpu::TUBESKEL_TARGET {
 
 constexpr int kChunk = 64;
 constexpr int kAhead = 64;  // chunks
-
-struct BFloat16 {
-  uint16_t bits;
-};
-
-template <class T>
-KERNEL auto to_real(const T& value) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    const uint32_t wide = uint32_t(value.bits) << 16;
-    float real;
-    __builtin_memcpy(&real, &wide, sizeof real);
-    return real;
-  } else {
-    return std::conditional_t<std::is_same_v<T, double>, double, float>(value);
-  }
-}
-
-template <class T, class Real>
-KERNEL T from_real(const Real& real) {
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    uint32_t wide;
-    __builtin_memcpy(&wide, &real, sizeof wide);
-    if (real != real) return {0x7fc0};
-    return {uint16_t((wide + 0x7fff + (wide >> 16 & 1)) >> 16)};  // to nearest, even
-  } else {
-    return T(real);
-  }
-}
-
-// Calls use(labels, ignored, ignoring) with labels and the ignored one in their own type. A type
-// that cannot hold ignore_index ignores nothing.
-template <class Use>
-KERNEL void with_labels(const Labels& source, std::optional<int64_t> ignore_index, const Use& use) {
-  const auto as = [&](auto zero) {
-    using T = decltype(zero);
-    const T ignored = T(ignore_index.value_or(0));
-    const bool holds = std::is_signed_v<T> || ignore_index.value_or(0) >= 0;
-    const bool ignoring = ignore_index && holds && int64_t(ignored) == *ignore_index;
-    use(static_cast<const T*>(source.data), ignored, ignoring);
-  };
-  const bool is_signed = source.type.kind == Kind::kSigned;
-  switch (source.type.size) {
-    case 1:
-      return is_signed ? as(int8_t()) : as(uint8_t());
-    case 2:
-      return is_signed ? as(int16_t()) : as(uint16_t());
-    case 4:
-      return is_signed ? as(int32_t()) : as(uint32_t());
-    default:
-      return is_signed ? as(int64_t()) : as(uint64_t());
-  }
-}
-
-// The largest class as an unsigned value of the labels' type; negative labels are above it too.
-template <class T>
-KERNEL std::make_unsigned_t<T> largest_class(int64_t num_classes) {
-  const uint64_t widest = uint64_t(std::numeric_limits<T>::max());
-  const uint64_t largest = uint64_t(num_classes - 1);
-  return std::make_unsigned_t<T>(largest < widest ? largest : widest);
-}
 
 // Calls chunk(from, n) over `size` labels, 64 at a time but for the rest, while labels further on
 // are on their way: they are read once, and the hardware's prefetcher stops at each page.
@@ -253,23 +193,13 @@ KERNEL double srl_pixels_of(const SrlProblem& problem, int64_t map, int64_t firs
 
 double srl_pixels(const SrlProblem& problem, int64_t map, int64_t first, int64_t n,
                   const double* weights, void* grad, void* scratch) {
-  const auto with = [&](auto logit, auto real) {
+  return with_logits(problem.logit_type, [&](auto logit, auto real) {
     using T = decltype(logit);
     using Real = decltype(real);
     if (wide_classes(problem.num_classes()))
       return srl_pixels_of<T, Real, uint32_t>(problem, map, first, n, weights, grad, scratch);
     return srl_pixels_of<T, Real, uint8_t>(problem, map, first, n, weights, grad, scratch);
-  };
-  switch (problem.logit_type) {
-    case LogitType::kFloat64:
-      return with(double(), double());
-    case LogitType::kFloat16:
-      return with(_Float16(), float());
-    case LogitType::kBFloat16:
-      return with(BFloat16(), float());
-    default:
-      return with(float(), float());
-  }
+  });
 }
 
 #undef KERNEL

@@ -1,16 +1,15 @@
-"""Losses on tubed skeletons, as functions and modules."""
+"""The Skeleton Recall Loss."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor, nn
 
-from . import _torch_ops
-from ._arguments import as_choice, as_flag, as_integer, as_label, as_number
-from ._methods import Skeletonizer, as_method
-from .morphology import _tube
+from .. import _torch_ops
+from .._arguments import as_choice, as_flag, as_integer, as_label, as_number
+from .._methods import Skeletonizer, as_method
+from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
 
 
 def srl_loss(
@@ -114,49 +113,26 @@ def srl_loss(
     -0.5
     >>> loss.backward()
     """
-    _check_logits(logits, activation)
+    check_logits(logits, activation)
     as_choice("classes", classes, ("present", "all"))
     as_flag("batch", batch)
     smooth = as_number("smooth", smooth, minimum=0)
     ignore_index = as_label("ignore_index", ignore_index)
     softmax = activation == "softmax"
-    target = _as_labels("target", target, logits, softmax)
-    samples, channels, *spatial = logits.shape
-    pixels = math.prod(spatial)
-    num_classes = channels if softmax else 2
-    maps = samples if softmax else samples * channels
+    target = as_labels("target", target, logits, softmax)
+    flat = Flat(logits, softmax)
     if tube is None:
-        if len(spatial) not in (2, 3):
-            raise ValueError(
-                f"tube must be given for logits with {len(spatial)} spatial axes; "
-                "it is made here for 2 and 3"
-            )
-        as_bytes = _torch_ops.fit_bytes(num_classes)
-        tube, counts = _tube(
-            target,
-            radius,
-            method,
-            per_class,
-            ignore_index,
-            True,  # no object leaves the loss
-            len(spatial),
-            num_classes,
-            "target",
-            as_bytes=as_bytes,
-        )
-        labels = (tube if as_bytes else tube.int()).reshape(maps, pixels)
+        labels, counts = make_tube(target, flat, radius, method, per_class, ignore_index)
     else:
-        as_integer("radius", radius, minimum=0)
-        as_method(method)
-        as_flag("per_class", per_class)
-        tube = _as_labels("tube", tube, logits, softmax)
+        check_tube_options(radius, method, per_class)
+        tube = as_labels("tube", tube, logits, softmax)
         labels, counts = _torch_ops.srl_classes(
-            tube.reshape(maps, pixels), target.reshape(maps, pixels), ignore_index, num_classes
+            flat.maps(tube), flat.maps(target), ignore_index, flat.num_classes
         )
     return _torch_ops.srl_loss(
-        logits.contiguous().reshape(samples, channels, pixels),
+        flat.logits,
         labels,
-        counts.reshape(maps, num_classes),
+        counts.reshape(flat.num_maps, flat.num_classes),
         softmax,
         classes == "all",
         batch,
@@ -222,42 +198,3 @@ class SkeletonRecallLoss(nn.Module):
             "ignore_index": self.ignore_index,
             "per_class": self.per_class,
         }
-
-
-def _check_logits(logits: Any, activation: str) -> None:
-    if not isinstance(logits, Tensor):
-        raise TypeError(f"logits must be a torch.Tensor, got {type(logits).__name__}")
-    if logits.dtype not in _torch_ops.FLOAT_DTYPES:
-        raise TypeError(f"logits must be floats, got {logits.dtype}")
-    _torch_ops.require_dense("logits", logits)
-    if logits.ndim < 3:
-        raise ValueError(f"logits must have shape (B, C, *S), got {tuple(logits.shape)}")
-    as_choice("activation", activation, ("softmax", "sigmoid"))
-    if activation == "softmax" and logits.shape[1] < 2:
-        raise ValueError(
-            f"logits must have at least 2 channels for activation 'softmax', got "
-            f"{logits.shape[1]}; for one channel use activation='sigmoid'"
-        )
-
-
-def _as_labels(name: str, labels: Any, logits: Tensor, softmax: bool) -> Tensor:
-    """Return label maps that fit the logits: (B, *S), or (B, C, *S) for a sigmoid."""
-    if not isinstance(labels, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(labels).__name__}")
-    if labels.dtype not in _torch_ops.LABEL_DTYPES:
-        raise ValueError(f"{name} must hold integers or bools, got {labels.dtype}")
-    _torch_ops.require_dense(name, labels)
-    if labels.device != logits.device:
-        raise ValueError(
-            f"{name} must be on the device of the logits, {logits.device}, got {labels.device}"
-        )
-    samples, channels, *spatial = logits.shape
-    single = softmax or channels == 1
-    shape = (samples, *spatial) if softmax else (samples, channels, *spatial)
-    allowed = [(samples, *spatial), (samples, 1, *spatial)] if single else [shape]
-    if tuple(labels.shape) not in allowed:
-        raise ValueError(
-            f"{name} must have shape {' or '.join(map(str, allowed))} for logits of shape "
-            f"{tuple(logits.shape)}, got {tuple(labels.shape)}"
-        )
-    return labels.detach().contiguous().reshape(shape)

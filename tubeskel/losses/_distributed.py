@@ -1,0 +1,29 @@
+"""Sums over the processes of a group, with the derivative that averaging of gradients needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Every process makes the same loss of the sum, so the derivative counts them all."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad * distributed.get_world_size()
+
+
+def sum_over_processes(local: Tensor) -> Tensor:
+    """Return the sum of `local` over the default process group; `local` where there is none."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return local
+    return local if distributed.get_world_size() == 1 else _SumOverProcesses.apply(local)

@@ -1,0 +1,163 @@
+"""A loss on the outputs of several resolutions, with targets and tubes made from the full one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .._arguments import as_choice, as_number
+from ..morphology import tubed_skeleton
+from .dice_ce_srl import DiceCESkeletonRecallLoss
+from .skeleton_recall import SkeletonRecallLoss
+
+LOWER_TUBES = ("skeletonize", "max_pool", "none")
+
+
+class DeepSupervision(nn.Module):
+    r"""Weighted sum of a loss over outputs of several resolutions.
+
+    Only the labels at full resolution are given. Each lower output is compared with the labels at
+    the centres of its pixels (nearest neighbour, as PyTorch's "nearest-exact"), and `lower_tubes`
+    says how its tube is made; sampling the tube in the same way would break it into pieces.
+
+    Parameters
+    ----------
+    loss : Module
+        Called as ``loss(logits, target, tube)``, or ``loss(logits, target)`` where it shall make
+        the tube, if it takes one at all.
+    weights : sequence of float, optional
+        One for each output, at least 0; outputs of weight 0 are not looked at. By default 1, 1/2,
+        1/4, ..., divided by their sum. (nnU-Net does so too, but gives the last output 0.)
+    lower_tubes : {"skeletonize", "max_pool", "none"}
+        - "skeletonize": thin the labels at the lower resolution. The tube is connected where the
+          labels are, and as wide in pixels as at full resolution: relatively wider.
+        - "max_pool": a pixel whose cell of the full resolution holds any pixel of the tube, with
+          the label that the pixel has at the lower resolution, so nothing if that is background.
+          The tube keeps its relative width, and breaks where the labels do.
+        - "none": recall at full resolution only; Dice and cross-entropy at all of them.
+
+        For "max_pool" the loss must be a `SkeletonRecallLoss` or a `DiceCESkeletonRecallLoss`, for
+        "none" the latter.
+
+    Examples
+    --------
+    >>> import torch, tubeskel
+    >>> criterion = tubeskel.DeepSupervision(tubeskel.DiceCESkeletonRecallLoss())
+    >>> target = torch.ones(1, 1, 16, 16, dtype=torch.uint8)
+    >>> outputs = [torch.zeros(1, 2, size, size) for size in (16, 8, 4)]
+    >>> round(criterion(outputs, target).item(), 4)
+    -0.4735
+    """
+
+    def __init__(
+        self,
+        loss: nn.Module,
+        weights: Sequence[float] | None = None,
+        *,
+        lower_tubes: str = "skeletonize",
+    ) -> None:
+        super().__init__()
+        if not isinstance(loss, nn.Module):
+            raise TypeError(f"loss must be a torch.nn.Module, got {type(loss).__name__}")
+        as_choice("lower_tubes", lower_tubes, LOWER_TUBES)
+        needed = {
+            "skeletonize": (nn.Module,),
+            "max_pool": (SkeletonRecallLoss, DiceCESkeletonRecallLoss),
+            "none": (DiceCESkeletonRecallLoss,),
+        }[lower_tubes]
+        if not isinstance(loss, needed):
+            raise TypeError(
+                f"loss must be a {' or '.join(kind.__name__ for kind in needed)} for "
+                f"lower_tubes={lower_tubes!r}, got {type(loss).__name__}"
+            )
+        self.loss = loss
+        self.lower_tubes = lower_tubes
+        self.weights = weights if weights is None else _check_weights(weights)
+
+    def set_progress(self, progress: float) -> None:
+        """Tell the loss how much of the training is done, 0 to 1."""
+        self.loss.set_progress(progress)  # type: ignore[operator]
+
+    def forward(
+        self, outputs: Sequence[Tensor], target: Tensor, tube: Tensor | None = None
+    ) -> Tensor:
+        """Return the weighted sum of the losses.
+
+        Parameters
+        ----------
+        outputs : sequence of (B, C, *S) Tensor
+            Logits, the first at the resolution of the target, all of as many axes.
+        target, tube : Tensor
+            As the loss takes them with the first output.
+
+        Returns
+        -------
+        () Tensor
+        """
+        if isinstance(outputs, Tensor) or len(outputs) == 0:
+            raise TypeError("outputs must be a sequence of tensors, the full resolution first")
+        weights = self.weights
+        if weights is None:
+            weights = [0.5**level for level in range(len(outputs))]
+            weights = [weight / sum(weights) for weight in weights]
+        if len(weights) != len(outputs):
+            raise ValueError(
+                f"outputs must be as many as the weights, {len(weights)}, got {len(outputs)}"
+            )
+        if self.lower_tubes == "max_pool" and tube is None:
+            tube = self._tube_of(target, len(outputs[0].shape) - 2)
+        losses = [
+            weight * self._at_level(level, output, target, tube)
+            for level, (weight, output) in enumerate(zip(weights, outputs, strict=True))
+            if weight != 0
+        ]
+        if not losses:
+            raise ValueError("weights must not all be 0")
+        return torch.stack(losses).sum()
+
+    def _at_level(self, level: int, output: Tensor, target: Tensor, tube: Tensor | None) -> Tensor:
+        if level == 0:
+            return self.loss(output, target) if tube is None else self.loss(output, target, tube)
+        size = output.shape[2:]
+        lower = _at_centres(target, size)
+        if self.lower_tubes == "none":
+            return self.loss(output, lower, alpha=0.0)
+        if self.lower_tubes == "max_pool":
+            assert tube is not None
+            return self.loss(output, lower, _pooled(tube, size).to(lower.dtype) * lower)
+        return self.loss(output, lower)
+
+    def _tube_of(self, target: Tensor, axes: int) -> Tensor:
+        loss = self.loss
+        options = loss.options if isinstance(loss, DiceCESkeletonRecallLoss) else vars(loss)
+        return tubed_skeleton(
+            target,
+            spatial_dims=axes,
+            keep_components=True,
+            **{name: options[name] for name in ("radius", "per_class", "ignore_index")},
+        )
+
+
+def _check_weights(weights: Sequence[float]) -> list[float]:
+    return [as_number(f"weights[{i}]", weight, minimum=0) for i, weight in enumerate(weights)]
+
+
+def _at_centres(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Sample the last axes at the centres of the cells of a lower resolution."""
+    first = labels.ndim - len(size)
+    for axis, n in enumerate(size, first):
+        at = (torch.arange(n, device=labels.device) * 2 + 1) * labels.shape[axis] // (2 * n)
+        labels = labels.index_select(axis, at)
+    return labels
+
+
+def _pooled(tube: Tensor, size: Sequence[int]) -> Tensor:
+    """Return for each cell of a lower resolution whether it holds a pixel of the tube."""
+    spatial = tube.shape[tube.ndim - len(size) :]
+    pool = functional.adaptive_max_pool3d if len(size) == 3 else functional.adaptive_max_pool2d
+    planes = (tube != 0).float().reshape(1, -1, *spatial)
+    return pool(planes, list(size)).bool().reshape(*tube.shape[: tube.ndim - len(size)], *size)

@@ -1,0 +1,377 @@
+"""Dice + cross-entropy + skeleton recall in one pass over the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import _compound_ops
+from .._arguments import as_choice, as_flag, as_integer, as_label, as_number
+from ._distributed import sum_over_processes
+from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
+
+RECALLS = ("linear", "log", "cross_entropy", "tversky")
+TERMS = ("dice", "ce", "recall")
+
+
+def dice_ce_srl_loss(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    tube: Tensor | None = None,
+    alpha: float = 1.0,
+    weight_dice: float = 1.0,
+    weight_ce: float = 1.0,
+    recall: str = "linear",
+    fp_weight: float = 0.5,
+    activation: str = "softmax",
+    batch: bool = True,
+    include_background: bool = False,
+    classes: str = "present",
+    dice_smooth: float = 1e-5,
+    recall_smooth: float = 0.0,
+    class_weights: Tensor | Sequence[float] | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    radius: int = 2,
+    per_class: bool = False,
+    distributed: bool = True,
+    return_terms: bool = False,
+) -> Any:
+    r"""Dice + cross-entropy + Skeleton Recall Loss.
+
+    .. math:: L = w_{dice} L_{dice} + w_{ce} L_{ce} + \alpha L_{recall}
+
+    with nnU-Net's soft Dice (as its ``MemoryEfficientSoftDiceLoss``), PyTorch's cross-entropy, and
+    the recall on the tubed skeleton, of which `recall` chooses the form. All are functions of a few
+    sums over the pixels of each class: one pass over the logits makes these, a second one, in the
+    backward pass, the gradient. Nothing else of the size of the logits is kept or written.
+
+    Parameters
+    ----------
+    logits : (B, C, *S) Tensor of float32, float64, float16 or bfloat16
+        Predictions before the activation, S being the 1 to 3 spatial axes.
+    target : (B, *S) or (B, 1, *S) Tensor of bool or int
+        Labels 0 .. C-1 and `ignore_index`. For "sigmoid": 0 and 1, or, with more than one channel,
+        a mask of 0 and 1 for each, (B, C, *S). Soft labels are not taken.
+    tube : Tensor of bool or int, optional
+        The tubed skeleton of `target`, of a shape that `target` may have. By default it is made
+        here, which needs two or three spatial axes; no component of the target is then without.
+    alpha, weight_dice, weight_ce : float
+        Weights of the terms, at least 0. A term without weight leaves the loss alone whatever its
+        value is, and with ``alpha=0`` no tube is made.
+    recall : {"linear", "log", "cross_entropy", "tversky"}
+        Form of the recall term, see Notes. "linear" is the Skeleton Recall Loss, `srl_loss`.
+    fp_weight : float
+        Weight of false positives in "tversky", at least 0.
+    activation : {"softmax", "sigmoid"}
+        With "softmax" the first channel is the background. With "sigmoid" each channel is a class
+        of its own, as nnU-Net's regions are, and the cross-entropy the binary one.
+    batch : bool
+        Dice and recall over the batch as a whole (nnU-Net's ``batch_dice``). Otherwise they are the
+        mean over the samples. The cross-entropy is a mean over all pixels either way.
+    include_background : bool
+        Whether Dice counts the background of a softmax; recall never does.
+    classes : {"present", "all"}
+        The classes that recall is averaged over: those that have tube pixels, or all but the
+        background. Dice is averaged over all.
+    dice_smooth, recall_smooth : float
+        Added to numerators and denominators; at least 0.
+    class_weights : (C,) Tensor or sequence of float, optional
+        Of the cross-entropy: the argument ``weight`` of PyTorch's ``cross_entropy``, and for
+        "sigmoid" that of ``binary_cross_entropy_with_logits``, one for each channel.
+    label_smoothing : float
+        Of the cross-entropy, 0 to 1, as in PyTorch; with "sigmoid" between the two labels.
+    ignore_index : int, optional
+        Pixels of `target` with this label take no part in any term.
+    radius, per_class
+        Of the tube that is made here, as in `srl_loss`.
+    distributed : bool
+        With ``batch=True`` in an initialised process group of more than one process, take the loss
+        of the joined batch: all terms' sums are added up over the processes, so all of them have to
+        call. The gradient follows nnU-Net's convention, see Notes.
+    return_terms : bool
+        Also return the terms.
+
+    Returns
+    -------
+    loss : () Tensor
+        float64 for float64 logits, else float32.
+    terms : dict of str to () Tensor
+        If `return_terms`: "dice", -1 (best) to 0, "ce" and "recall", without their weights and
+        without gradient.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type, or the logits of a wrong dtype.
+    ValueError
+        For shapes that do not match, a `target` or `tube` of floats or with values out of range, or
+        options that do not exist.
+
+    See Also
+    --------
+    srl_loss : the "linear" recall alone, which reads the tube's pixels only.
+
+    Notes
+    -----
+    With s the probability of class k, y its tube, t the target, K the classes considered, and
+    without smoothing, the recall term and its derivative on a pixel of the tube are
+
+    =============== ================================================== ==============================
+    recall          term: mean over K of                               d term / d s, times \|K\|
+    =============== ================================================== ==============================
+    "linear"        :math:`-\sum s y / \sum y`                         :math:`-1 / \sum y`
+    "log"           :math:`-\log (\sum s y / \sum y)`                  :math:`-1 / \sum s y`
+    "cross_entropy" :math:`-\sum y \log s / \sum y`                    :math:`-1 / (s \sum y)`
+    "tversky"       :math:`-A / D`, :math:`A = \sum s y`,              :math:`-1 / D`
+                    :math:`D = \sum y + f \sum s [t \ne k]`
+    =============== ================================================== ==============================
+
+    and, with f = `fp_weight`, "tversky" also has :math:`f A / D^2` wherever the target is another
+    class; ``fp_weight=0`` makes it "linear". With respect to the logit of class k each is to be
+    multiplied by s (1 - s). So the gradient of "linear" vanishes on pixels that are confidently
+    missed, s near 0; "log" divides it by the recall, which helps where most of a class is missed;
+    that of "cross_entropy", - (1 - s) / (\|K\| sum y), does not vanish.
+
+    With smoothing e, all sums over s y and y have it added, but for "cross_entropy", where only the
+    denominator has. "log" takes recalls below 1e-30 for that.
+
+    An absent class has a Dice of 1 if nothing of it is predicted, as in nnU-Net. Where all pixels
+    are ignored, cross-entropy and recall are 0.
+
+    The gradient is scaled, by weights and loss scales, before it is rounded to the logits' dtype.
+    Sums are taken in float32 over at most 4096 pixels and in float64 beyond, in a fixed order: the
+    result is bitwise the same for any number of threads.
+
+    In a process group of W processes each gets the gradient of the joined batch's loss with respect
+    to its own logits, times W: `DistributedDataParallel` averages over processes, which then gives
+    the gradient of the joined batch. nnU-Net's gathering of Dice sums does the same, but leaves the
+    cross-entropy to each process; here both are those of the joined batch.
+
+    References
+    ----------
+    .. [1] F. Isensee et al., "nnU-Net: a self-configuring method for deep learning-based biomedical
+       image segmentation", Nature Methods 18, 2021.
+    .. [2] Y. Kirchhoff et al., "Skeleton Recall Loss for connectivity conserving and resource
+       efficient segmentation of thin tubular structures", ECCV 2024.
+    .. [3] S. S. M. Salehi et al., "Tversky loss function for image segmentation using 3D fully
+       convolutional deep networks", MLMI 2017.
+
+    Examples
+    --------
+    >>> import torch, tubeskel
+    >>> target = torch.zeros(1, 16, 16, dtype=torch.long)
+    >>> target[:, 6:9, 2:14] = 1
+    >>> logits = torch.zeros(1, 2, 16, 16, requires_grad=True)
+    >>> loss, terms = tubeskel.dice_ce_srl_loss(logits, target, return_terms=True)
+    >>> {name: round(term.item(), 4) for name, term in terms.items()}
+    {'dice': -0.2195, 'ce': 0.6931, 'recall': -0.5}
+    >>> loss.backward()
+    """
+    check_logits(logits, activation)
+    options = _check_options(
+        weight_dice=weight_dice,
+        weight_ce=weight_ce,
+        recall=recall,
+        fp_weight=fp_weight,
+        activation=activation,
+        batch=batch,
+        include_background=include_background,
+        classes=classes,
+        dice_smooth=dice_smooth,
+        recall_smooth=recall_smooth,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        ignore_index=ignore_index,
+        radius=radius,
+        per_class=per_class,
+        distributed=distributed,
+    )
+    alpha = as_number("alpha", alpha, minimum=0)
+    as_flag("return_terms", return_terms)
+    softmax = activation == "softmax"
+    target = as_labels("target", target, logits, softmax)
+    flat = Flat(logits, softmax)
+    labels = None
+    if tube is not None:
+        labels = flat.maps(as_labels("tube", tube, logits, softmax))
+    elif alpha != 0 or return_terms:
+        labels, _ = make_tube(target, flat, radius, per_class, options["ignore_index"])
+    weights = options["class_weights"]
+    if weights is not None:
+        if weights.numel() != logits.shape[1]:
+            raise ValueError(
+                f"class_weights must have one weight for each of the {logits.shape[1]} channels, "
+                f"got {weights.numel()}"
+            )
+        weights = weights.to(logits.device)
+    sums = _compound_ops.compound_sums(
+        flat.logits,
+        flat.maps(target),
+        labels,
+        softmax,
+        options["ignore_index"],
+        recall == "cross_entropy",
+        options["label_smoothing"] > 0,
+    )
+    if batch and distributed:
+        sums = sum_over_processes(sums.sum(0, keepdim=True))
+    loss, terms = _compound_ops.compound_loss(
+        sums,
+        weights,
+        softmax,
+        batch,
+        include_background,
+        classes == "all",
+        recall,
+        options["dice_smooth"],
+        options["recall_smooth"],
+        options["label_smoothing"],
+        options["fp_weight"],
+        options["weight_dice"],
+        options["weight_ce"],
+        alpha,
+        logits.dtype == torch.float64,
+    )
+    return (loss, dict(zip(TERMS, terms, strict=True))) if return_terms else loss
+
+
+class DiceCESkeletonRecallLoss(nn.Module):
+    """Dice + cross-entropy + Skeleton Recall Loss as a module; see `dice_ce_srl_loss`.
+
+    Parameters
+    ----------
+    alpha : float or callable
+        Weight of the recall term: a number, or a function of the progress of training, from 0 at
+        its start to 1 at its end, which `set_progress` tells the module.
+    weight_dice, weight_ce, recall, fp_weight, activation, batch, include_background, classes, \
+    dice_smooth, recall_smooth, class_weights, label_smoothing, ignore_index, radius, per_class, \
+    distributed
+        As in `dice_ce_srl_loss`; checked here.
+
+    Examples
+    --------
+    The recall term comes in over the first half of the training:
+
+    >>> import torch, tubeskel
+    >>> criterion = tubeskel.DiceCESkeletonRecallLoss(alpha=lambda progress: min(1, 2 * progress))
+    >>> logits, target = torch.zeros(1, 2, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+    >>> for epoch in range(3):
+    ...     criterion.set_progress(epoch / 3)
+    ...     print(round(criterion(logits, target).item(), 4))
+    0.0265
+    -0.3069
+    -0.4735
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float | Callable[[float], float] = 1.0,
+        weight_dice: float = 1.0,
+        weight_ce: float = 1.0,
+        recall: str = "linear",
+        fp_weight: float = 0.5,
+        activation: str = "softmax",
+        batch: bool = True,
+        include_background: bool = False,
+        classes: str = "present",
+        dice_smooth: float = 1e-5,
+        recall_smooth: float = 0.0,
+        class_weights: Tensor | Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+        radius: int = 2,
+        per_class: bool = False,
+        distributed: bool = True,
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha if callable(alpha) else as_number("alpha", alpha, minimum=0)
+        self.progress = 0.0
+        self.options = _check_options(
+            weight_dice=weight_dice,
+            weight_ce=weight_ce,
+            recall=recall,
+            fp_weight=fp_weight,
+            activation=activation,
+            batch=batch,
+            include_background=include_background,
+            classes=classes,
+            dice_smooth=dice_smooth,
+            recall_smooth=recall_smooth,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            radius=radius,
+            per_class=per_class,
+            distributed=distributed,
+        )
+
+    def set_progress(self, progress: float) -> None:
+        """Say how much of the training is done, 0 to 1; an `alpha` that is a function needs it."""
+        progress = as_number("progress", progress, minimum=0)
+        if progress > 1:
+            raise ValueError(f"progress must be at most 1, got {progress}")
+        self.progress = progress
+
+    def current_alpha(self) -> float:
+        """Return the weight of the recall term at the present progress."""
+        return self.alpha(self.progress) if callable(self.alpha) else self.alpha
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        tube: Tensor | None = None,
+        *,
+        alpha: float | None = None,
+        return_terms: bool = False,
+    ) -> Any:
+        """Return `dice_ce_srl_loss`, with a tube made before and another `alpha` if given."""
+        return dice_ce_srl_loss(
+            logits,
+            target,
+            tube=tube,
+            alpha=self.current_alpha() if alpha is None else alpha,
+            return_terms=return_terms,
+            **self.options,
+        )
+
+    def extra_repr(self) -> str:
+        """Return the options for printing."""
+        options = {"alpha": self.alpha, **self.options}
+        return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
+def _check_options(**options: Any) -> dict[str, Any]:
+    """Return the options that function and module share, as the types that they are of."""
+
+    def number(name: str, **limits: float) -> None:
+        options[name] = as_number(name, options[name], **limits)
+
+    for name in ("weight_dice", "weight_ce", "fp_weight", "dice_smooth", "recall_smooth"):
+        number(name, minimum=0)
+    number("label_smoothing", minimum=0)
+    if options["label_smoothing"] > 1:
+        raise ValueError(f"label_smoothing must be at most 1, got {options['label_smoothing']}")
+    as_choice("recall", options["recall"], RECALLS)
+    as_choice("activation", options["activation"], ("softmax", "sigmoid"))
+    as_choice("classes", options["classes"], ("present", "all"))
+    for name in ("batch", "include_background", "distributed"):
+        as_flag(name, options[name])
+    check_tube_options(options["radius"], options["per_class"])
+    options["ignore_index"] = as_label("ignore_index", options["ignore_index"])
+    weights = options["class_weights"]
+    if weights is not None:
+        weights = torch.as_tensor(weights, dtype=torch.float64).detach()
+        if weights.ndim != 1:
+            raise ValueError(
+                f"class_weights must have shape (C,), one for each channel, got "
+                f"{tuple(weights.shape)}"
+            )
+        options["class_weights"] = weights
+    return options
