@@ -79,6 +79,32 @@ KERNEL auto with_logits(LogitType type, const With& with) {
   }
 }
 
+// Copies bytes, a multiple of a vector, to memory as aligned, without reading it into the caches.
+KERNEL void stream(void* to, const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += TUBESKEL_VECTOR_BYTES) {
+    char* const at = static_cast<char*>(to) + i;
+    const char* const source = static_cast<const char*>(from) + i;
+#if !defined(__x86_64__)
+    __builtin_memcpy(at, source, TUBESKEL_VECTOR_BYTES);
+#elif TUBESKEL_VECTOR_BYTES == 64
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(at), _mm512_loadu_si512(source));
+#elif TUBESKEL_VECTOR_BYTES == 32
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(at),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source)));
+#else
+    _mm_stream_si128(reinterpret_cast<__m128i*>(at),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(source)));
+#endif
+  }
+}
+
+// Makes streamed memory visible before what is written next.
+KERNEL void finish_streams() {
+#ifdef __x86_64__
+  _mm_sfence();
+#endif
+}
+
 #undef KERNEL
 
 }  // namespace tubeskel::cpu::TUBESKEL_TARGET

@@ -56,7 +56,8 @@ def test_every_op_is_checked():
         if name.startswith("tubeskel::")
     }
     without_tensors = {"set_thread_limit", "use_instruction_set"}
-    assert names - without_tensors == {name for name, _ in OPS}
+    elsewhere = {"compound_sums", "compound_gradient", "compound_loss"}  # test_compound_tracing
+    assert names - without_tensors - elsewhere == {name for name, _ in OPS}
 
 
 @pytest.mark.parametrize(

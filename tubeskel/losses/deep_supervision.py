@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -76,7 +75,7 @@ class DeepSupervision(nn.Module):
             )
         self.loss = loss
         self.lower_tubes = lower_tubes
-        self.weights = weights if weights is None else _check_weights(weights)
+        self.weights = None if weights is None else _check_weights(weights)
 
     def set_progress(self, progress: float) -> None:
         """Tell the loss how much of the training is done, 0 to 1."""
@@ -115,8 +114,6 @@ class DeepSupervision(nn.Module):
             for level, (weight, output) in enumerate(zip(weights, outputs, strict=True))
             if weight != 0
         ]
-        if not losses:
-            raise ValueError("weights must not all be 0")
         return torch.stack(losses).sum()
 
     def _at_level(self, level: int, output: Tensor, target: Tensor, tube: Tensor | None) -> Tensor:
@@ -143,7 +140,10 @@ class DeepSupervision(nn.Module):
 
 
 def _check_weights(weights: Sequence[float]) -> list[float]:
-    return [as_number(f"weights[{i}]", weight, minimum=0) for i, weight in enumerate(weights)]
+    checked = [as_number(f"weights[{i}]", weight, minimum=0) for i, weight in enumerate(weights)]
+    if not any(checked):
+        raise ValueError(f"weights must not all be 0, got {checked}")
+    return checked
 
 
 def _at_centres(labels: Tensor, size: Sequence[int]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import _compound_ops
-from .._arguments import as_choice, as_flag, as_integer, as_label, as_number
+from .._arguments import as_choice, as_flag, as_label, as_number
 from ._distributed import sum_over_processes
 from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
 
@@ -118,24 +118,21 @@ def dice_ce_srl_loss(
 
     Notes
     -----
-    With s the probability of class k, y its tube, t the target, K the classes considered, and
-    without smoothing, the recall term and its derivative on a pixel of the tube are
+    With s the probability of class k, y its tube, t the target, K the classes considered, f the
+    `fp_weight` and no smoothing, the recall term is the mean over K of what follows. Behind it
+    stands \|K\| times the derivative with respect to s on a pixel of the tube.
 
-    =============== ================================================== ==============================
-    recall          term: mean over K of                               d term / d s, times \|K\|
-    =============== ================================================== ==============================
-    "linear"        :math:`-\sum s y / \sum y`                         :math:`-1 / \sum y`
-    "log"           :math:`-\log (\sum s y / \sum y)`                  :math:`-1 / \sum s y`
-    "cross_entropy" :math:`-\sum y \log s / \sum y`                    :math:`-1 / (s \sum y)`
-    "tversky"       :math:`-A / D`, :math:`A = \sum s y`,              :math:`-1 / D`
-                    :math:`D = \sum y + f \sum s [t \ne k]`
-    =============== ================================================== ==============================
+    - "linear": :math:`-\sum s y / \sum y`; :math:`-1 / \sum y`.
+    - "log": :math:`-\log (\sum s y / \sum y)`; :math:`-1 / \sum s y`.
+    - "cross_entropy": :math:`-\sum y \log s / \sum y`; :math:`-1 / (s \sum y)`.
+    - "tversky": :math:`-A / D` with :math:`A = \sum s y` and :math:`D = \sum y + f \sum s [t \ne k]`;
+      :math:`-1 / D`, and :math:`f A / D^2` on pixels whose target is another class.
+      ``fp_weight=0`` makes it "linear".
 
-    and, with f = `fp_weight`, "tversky" also has :math:`f A / D^2` wherever the target is another
-    class; ``fp_weight=0`` makes it "linear". With respect to the logit of class k each is to be
-    multiplied by s (1 - s). So the gradient of "linear" vanishes on pixels that are confidently
-    missed, s near 0; "log" divides it by the recall, which helps where most of a class is missed;
-    that of "cross_entropy", - (1 - s) / (\|K\| sum y), does not vanish.
+    With respect to the logit of class k each is to be multiplied by s (1 - s). So the gradient of
+    "linear" vanishes on pixels that are confidently missed, s near 0; "log" divides it by the
+    recall, which helps where most of a class is missed; that of "cross_entropy",
+    :math:`-(1 - s) / \sum y`, does not vanish.
 
     With smoothing e, all sums over s y and y have it added, but for "cross_entropy", where only the
     denominator has. "log" takes recalls below 1e-30 for that.

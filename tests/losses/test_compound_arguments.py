@@ -1,0 +1,155 @@
+"""Arguments of `dice_ce_srl_loss` and its module: what is taken, and errors that name them."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+import torch
+from compound_oracle import sigmoid_case, softmax_case
+
+from tubeskel import DiceCESkeletonRecallLoss, dice_ce_srl_loss
+
+LOGITS, TARGET, TUBE = softmax_case(channels=3, dtype=torch.float32)
+LABEL_DTYPES = ["uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", LABEL_DTYPES)
+def test_labels_of_any_integer_type(dtype):
+    expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE)
+    target, tube = (labels.to(getattr(torch, dtype)) for labels in (TARGET, TUBE))
+    for shaped in (target, target[:, None]):
+        assert torch.equal(dice_ce_srl_loss(LOGITS, shaped, tube=tube), expected)
+
+
+def test_bools_are_labels_of_two_classes():
+    logits, target, tube = sigmoid_case(dtype=torch.float32)
+    expected = dice_ce_srl_loss(logits, target, tube=tube, activation="sigmoid")
+    ours = dice_ce_srl_loss(logits, target.bool(), tube=tube.bool(), activation="sigmoid")
+    assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize("name", ["target", "tube"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
+@pytest.mark.parametrize("bad", [3, 100, -1])
+def test_values_out_of_range(name, dtype, bad):
+    if bad < 0 and dtype.startswith("u"):
+        bad = 255
+    labels = {"target": TARGET, "tube": TUBE}
+    spoilt = labels[name].clone().to(getattr(torch, dtype))
+    spoilt[1, 7, 20] = bad
+    with pytest.raises(ValueError, match=rf"{name} holds {bad}; allowed: 0\.\.2"):
+        dice_ce_srl_loss(LOGITS, **(labels | {name: spoilt}))
+
+
+@pytest.mark.parametrize("name", ["target", "tube"])
+def test_soft_labels_are_refused(name):
+    labels = {"target": TARGET, "tube": TUBE}
+    with pytest.raises(ValueError, match=rf"{name} must hold integers or bools, got torch.float32"):
+        dice_ce_srl_loss(LOGITS, **(labels | {name: labels[name].float()}))
+
+
+OPTIONS = [
+    ("recall", "square", ValueError),
+    ("activation", "tanh", ValueError),
+    ("classes", "some", ValueError),
+    ("alpha", -1.0, ValueError),
+    ("alpha", "1", TypeError),
+    ("weight_dice", float("nan"), ValueError),
+    ("weight_ce", None, TypeError),
+    ("fp_weight", -0.1, ValueError),
+    ("dice_smooth", -1e-5, ValueError),
+    ("recall_smooth", float("inf"), ValueError),
+    ("label_smoothing", 1.5, ValueError),
+    ("label_smoothing", True, TypeError),
+    ("batch", 1, TypeError),
+    ("include_background", None, TypeError),
+    ("distributed", "no", TypeError),
+    ("per_class", 0, TypeError),
+    ("radius", -1, ValueError),
+    ("ignore_index", 255.0, TypeError),
+]
+
+
+@pytest.mark.parametrize(("name", "bad", "error"), OPTIONS, ids=lambda value: str(value)[:20])
+def test_options(name, bad, error):
+    shown = re.escape(str(bad))
+    with pytest.raises(error, match=f"{name} .*{shown}"):
+        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, **{name: bad})
+    with pytest.raises(error, match=f"{name} .*{shown}"):
+        DiceCESkeletonRecallLoss(**{name: bad})
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], torch.ones(4)])
+def test_class_weights_for_another_number_of_classes(weights):
+    with pytest.raises(ValueError, match=f"class_weights .* 3 channels, got {len(weights)}"):
+        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, class_weights=weights)
+
+
+def test_class_weights_of_another_shape():
+    with pytest.raises(ValueError, match=r"class_weights must have shape \(C,\).*\(3, 1\)"):
+        DiceCESkeletonRecallLoss(class_weights=torch.ones(3, 1))
+
+
+def test_no_tube_is_needed_without_its_term():
+    logits, target = torch.zeros(1, 2, 9), torch.zeros(1, 9, dtype=torch.long)
+    assert dice_ce_srl_loss(logits, target, alpha=0.0).isfinite()
+    with pytest.raises(ValueError, match="tube must be given"):
+        dice_ce_srl_loss(logits, target)
+
+
+def test_layouts_and_the_input_is_left_alone():
+    logits = LOGITS.detach().clone().requires_grad_()
+    expected = dice_ce_srl_loss(logits, TARGET, tube=TUBE)
+    strided = logits.mT.contiguous().mT
+    assert torch.equal(dice_ce_srl_loss(strided, TARGET.mT.contiguous().mT, tube=TUBE), expected)
+    expected.backward()
+    assert torch.equal(logits, LOGITS)
+
+
+# ---- the module
+
+
+def test_the_module_has_the_options_of_the_function():
+    function = inspect.signature(dice_ce_srl_loss).parameters
+    module = inspect.signature(DiceCESkeletonRecallLoss).parameters
+    assert set(module) == set(function) - {"logits", "target", "tube", "return_terms"}
+    assert all(module[name].default == function[name].default for name in module)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"recall": "log", "batch": False}, {"class_weights": [1.0, 2.0, 3.0]}], ids=str
+)
+def test_the_module_equals_the_function(options):
+    module = DiceCESkeletonRecallLoss(alpha=2.0, **options)
+    expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=2.0, **options)
+    for other in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(other(LOGITS, TARGET, TUBE), expected)
+        assert repr(other) == repr(module)
+    loss, terms = module(LOGITS, TARGET, TUBE, return_terms=True)
+    assert torch.equal(loss, expected)
+    assert list(terms) == ["dice", "ce", "recall"]
+    assert not module.state_dict()
+
+
+def test_a_schedule_of_alpha():
+    module = DiceCESkeletonRecallLoss(alpha=lambda progress: 4 * progress)
+    for progress in (0.0, 0.25, 1.0):
+        module.set_progress(progress)
+        expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=4 * progress)
+        assert torch.equal(module(LOGITS, TARGET, TUBE), expected)
+    assert torch.equal(
+        module(LOGITS, TARGET, TUBE, alpha=0.5),
+        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"), [(-0.1, ValueError), (1.1, ValueError), ("a", TypeError)]
+)
+def test_progress_out_of_range(bad, error):
+    with pytest.raises(error, match=f"progress .*{bad}"):
+        DiceCESkeletonRecallLoss().set_progress(bad)
