@@ -110,11 +110,11 @@ def test_refusals(case):
     outputs, target = case
     with pytest.raises(TypeError, match=r"loss must be a torch.nn.Module, got function"):
         DeepSupervision(tubeskel.srl_loss)
-    with pytest.raises(ValueError, match="lower_tubes .*'avg'"):
+    with pytest.raises(ValueError, match=r"lower_tubes .*'avg'"):
         DeepSupervision(SkeletonRecallLoss(), lower_tubes="avg")
-    with pytest.raises(TypeError, match="loss must be a DiceCESkeletonRecallLoss .*'none'"):
+    with pytest.raises(TypeError, match=r"loss must be a DiceCESkeletonRecallLoss .*'none'"):
         DeepSupervision(SkeletonRecallLoss(), lower_tubes="none")
-    with pytest.raises(TypeError, match="loss must be .*'max_pool', got CrossEntropyLoss"):
+    with pytest.raises(TypeError, match=r"loss must be .*'max_pool', got CrossEntropyLoss"):
         DeepSupervision(nn.CrossEntropyLoss(), lower_tubes="max_pool")
     with pytest.raises(ValueError, match=r"weights\[1\] .*-1"):
         DeepSupervision(SkeletonRecallLoss(), [1, -1])

@@ -100,9 +100,7 @@ def make_tube(
     return flat.maps(tube if as_bytes else tube.int()), counts
 
 
-def check_tube_options(
-    radius: int, method: str | Skeletonizer | None, per_class: bool
-) -> None:
+def check_tube_options(radius: int, method: str | Skeletonizer | None, per_class: bool) -> None:
     """Check what `make_tube` is given, where a tube is there already."""
     as_integer("radius", radius, minimum=0)
     as_method(method)

@@ -135,7 +135,7 @@ class DeepSupervision(nn.Module):
             target,
             spatial_dims=axes,
             keep_components=True,
-            **{name: options[name] for name in ("radius", "per_class", "ignore_index")},
+            **{name: options[name] for name in ("radius", "method", "per_class", "ignore_index")},
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .. import _compound_ops
 from .._arguments import as_choice, as_flag, as_label, as_number
+from .._methods import Skeletonizer
 from ._distributed import sum_over_processes
 from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
 
@@ -37,6 +38,7 @@ def dice_ce_srl_loss(
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
     radius: int = 2,
+    method: str | Skeletonizer | None = None,
     per_class: bool = False,
     distributed: bool = True,
     return_terms: bool = False,
@@ -87,7 +89,7 @@ def dice_ce_srl_loss(
         Of the cross-entropy, 0 to 1, as in PyTorch; with "sigmoid" between the two labels.
     ignore_index : int, optional
         Pixels of `target` with this label take no part in any term.
-    radius, per_class
+    radius, method, per_class
         Of the tube that is made here, as in `srl_loss`.
     distributed : bool
         With ``batch=True`` in an initialised process group of more than one process, take the loss
@@ -125,8 +127,8 @@ def dice_ce_srl_loss(
     - "linear": :math:`-\sum s y / \sum y`; :math:`-1 / \sum y`.
     - "log": :math:`-\log (\sum s y / \sum y)`; :math:`-1 / \sum s y`.
     - "cross_entropy": :math:`-\sum y \log s / \sum y`; :math:`-1 / (s \sum y)`.
-    - "tversky": :math:`-A / D` with :math:`A = \sum s y` and :math:`D = \sum y + f \sum s [t \ne k]`;
-      :math:`-1 / D`, and :math:`f A / D^2` on pixels whose target is another class.
+    - "tversky": :math:`-A / D` with :math:`A = \sum s y` and
+      :math:`D = \sum y + f \sum s [t \ne k]`; :math:`-1 / D`, and :math:`f A / D^2` on pixels whose target is another class.
       ``fp_weight=0`` makes it "linear".
 
     With respect to the logit of class k each is to be multiplied by s (1 - s). So the gradient of
@@ -170,6 +172,8 @@ def dice_ce_srl_loss(
     >>> loss.backward()
     """
     check_logits(logits, activation)
+    if logits.device.type != "cpu":
+        raise ValueError(f"logits must be on the CPU in this version, got {logits.device}")
     options = _check_options(
         weight_dice=weight_dice,
         weight_ce=weight_ce,
@@ -185,6 +189,7 @@ def dice_ce_srl_loss(
         label_smoothing=label_smoothing,
         ignore_index=ignore_index,
         radius=radius,
+        method=method,
         per_class=per_class,
         distributed=distributed,
     )
@@ -197,7 +202,7 @@ def dice_ce_srl_loss(
     if tube is not None:
         labels = flat.maps(as_labels("tube", tube, logits, softmax))
     elif alpha != 0 or return_terms:
-        labels, _ = make_tube(target, flat, radius, per_class, options["ignore_index"])
+        labels, _ = make_tube(target, flat, radius, method, per_class, options["ignore_index"])
     weights = options["class_weights"]
     if weights is not None:
         if weights.numel() != logits.shape[1]:
@@ -246,8 +251,8 @@ class DiceCESkeletonRecallLoss(nn.Module):
         Weight of the recall term: a number, or a function of the progress of training, from 0 at
         its start to 1 at its end, which `set_progress` tells the module.
     weight_dice, weight_ce, recall, fp_weight, activation, batch, include_background, classes, \
-    dice_smooth, recall_smooth, class_weights, label_smoothing, ignore_index, radius, per_class, \
-    distributed
+    dice_smooth, recall_smooth, class_weights, label_smoothing, ignore_index, radius, method, \
+    per_class, distributed
         As in `dice_ce_srl_loss`; checked here.
 
     Examples
@@ -283,6 +288,7 @@ class DiceCESkeletonRecallLoss(nn.Module):
         label_smoothing: float = 0.0,
         ignore_index: int | None = None,
         radius: int = 2,
+        method: str | Skeletonizer | None = None,
         per_class: bool = False,
         distributed: bool = True,
     ) -> None:
@@ -304,6 +310,7 @@ class DiceCESkeletonRecallLoss(nn.Module):
             label_smoothing=label_smoothing,
             ignore_index=ignore_index,
             radius=radius,
+            method=method,
             per_class=per_class,
             distributed=distributed,
         )
@@ -360,7 +367,7 @@ def _check_options(**options: Any) -> dict[str, Any]:
     as_choice("classes", options["classes"], ("present", "all"))
     for name in ("batch", "include_background", "distributed"):
         as_flag(name, options[name])
-    check_tube_options(options["radius"], options["per_class"])
+    check_tube_options(options["radius"], options["method"], options["per_class"])
     options["ignore_index"] = as_label("ignore_index", options["ignore_index"])
     weights = options["class_weights"]
     if weights is not None:
