@@ -182,6 +182,7 @@ def _loss_3d(batch: int, size: int, classes: int) -> list[Any]:
 LOSSES = (
     Case("12x2x512x512", partial(_loss_2d, 12, 512)),
     Case("2x14x96x96x96", partial(_loss_3d, 2, 96, 14)),
+    Case("2x14x128x128x128", partial(_loss_3d, 2, 128, 14), quick=False),
     Case("12x2x512x512-int64", partial(_loss_2d, 12, 512, np.int64), listed=False, quick=False),
     Case("2x2x64x64", partial(_loss_2d, 2, 64), listed=False),
 )

@@ -58,7 +58,7 @@ def tube(options: Annotated[MaskOptions, FLAT]) -> None:
 
 @app.command
 def loss(options: Annotated[Options, FLAT]) -> None:
-    """Time srl_loss, forward and backward, beside the same formula in eager PyTorch."""
+    """Time the losses, forward and backward, beside the same formulae in eager PyTorch."""
     _measure("loss", options)
 
 

@@ -105,6 +105,14 @@ def srl_loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
     return loss.detach(), gradient
 
 
+def _compound_loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+    import torch
+
+    loss = tubeskel.dice_ce_srl_loss(case.logits, case.target, tube=case.tube)
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+    return loss.item(), gradient
+
+
 OPERATIONS = (
     Operation(
         "skeletonize",
@@ -152,5 +160,13 @@ OPERATIONS = (
         "srl_loss(logits, target, tube=tube), forward and backward",
         srl_loss_and_gradient,
         loss_differs,
+    ),
+    Operation(
+        "dice_ce_srl_loss",
+        "loss",
+        "losses",
+        "dice_ce_srl_loss(logits, target, tube=tube), forward and backward",
+        _compound_loss_and_gradient,
+        _loss_differs,
     ),
 )

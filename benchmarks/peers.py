@@ -20,7 +20,8 @@ class Peer:
     ``make`` gets the imported module and the number of threads and returns the function that is
     timed. Where ``same_result`` holds, every result is compared with ours. ``target_mean``,
     ``target_least`` and ``target_unlisted`` are how far ahead we mean to be: geometric mean over
-    the listed cases, on every one of them, and on every other case.
+    the listed cases, on every one of them, and on every other case. One that
+    ``compiles`` is called once on each case before it is timed.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Peer:
     target_mean: float | None = None
     target_least: float | None = None
     target_unlisted: float | None = None
+    compiles: bool = False
 
     def load(self, threads: int) -> Function:
         """Import the peer; `Unavailable` if it is not installed."""
@@ -133,6 +135,58 @@ def _one_hot(probability: Any, tube: Any) -> Any:
 
 def _scattered(probability: Any, tube: Any) -> Any:
     return probability.new_zeros(probability.shape).scatter_(1, tube[:, None], 1)
+
+
+def _nnunet_terms(case: LossInput) -> Any:
+    """Dice, cross-entropy and skeleton recall, each computed as nnU-Net's losses compute theirs."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    axes = tuple(range(2, case.logits.ndim))
+    probability = torch.softmax(case.logits, 1)[:, 1:]
+
+    def one_hot(labels: Any) -> Any:
+        planes = torch.zeros(case.logits.shape, dtype=torch.bool)
+        return planes.scatter_(1, labels[:, None].long(), 1)[:, 1:]
+
+    with torch.no_grad():
+        target, tube = one_hot(case.target), one_hot(case.tube)
+        total, on_tube = target.sum(axes).sum(0), tube.sum(axes).sum(0)
+    intersect = (probability * target).sum(axes).sum(0)
+    predicted = probability.sum(axes).sum(0)
+    dice = (2 * intersect + 1e-5) / torch.clip(total + predicted + 1e-5, 1e-8)
+    recall = (probability * tube).sum(axes).sum(0) / torch.clip(on_tube, 1e-8)
+    present = on_tube > 0
+    recall = torch.where(present, recall, 0).sum() / present.sum()
+    return cross_entropy(case.logits, case.target.long()) - dice.mean() - recall
+
+
+def _monai_terms(monai_losses: Any) -> Callable[[LossInput], Any]:
+    dice_ce = monai_losses.DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True
+    )
+
+    def terms(case: LossInput) -> Any:
+        import torch
+
+        axes = (0, *range(2, case.logits.ndim))
+        probability = torch.softmax(case.logits, 1)
+        one_hot = _one_hot(probability, case.tube.long())
+        recall = (probability * one_hot).sum(axes)[1:] / one_hot.sum(axes)[1:].clip(1e-8)
+        return dice_ce(case.logits, case.target[:, None].long()) - recall.mean()
+
+    return terms
+
+
+def _with_gradient(terms: Callable[[LossInput], Any]) -> Function:
+    def loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+        import torch
+
+        loss = terms(case)
+        (gradient,) = torch.autograd.grad(loss, case.logits)
+        return loss.item(), gradient
+
+    return loss_and_gradient
 
 
 SCIKIT_IMAGE = ("skimage.morphology", "scikit-image")
@@ -246,5 +300,32 @@ PEERS = (
         "torch",
         "torch",
         _eager_loss(_scattered),
+    ),
+    Peer(
+        "torch",
+        "dice_ce_srl_loss",
+        "eager: written as nnU-Net computes its losses",
+        "torch",
+        "torch",
+        lambda torch, threads: _with_gradient(_nnunet_terms),
+        target_least=8,
+    ),
+    Peer(
+        "torch-compile",
+        "dice_ce_srl_loss",
+        "the same under torch.compile",
+        "torch",
+        "torch",
+        lambda torch, threads: _with_gradient(torch.compile(_nnunet_terms)),
+        compiles=True,
+    ),
+    Peer(
+        "monai",
+        "dice_ce_srl_loss",
+        "DiceCELoss, and eager skeleton recall; 1 - Dice instead of - Dice",
+        "monai.losses",
+        "monai",
+        lambda losses, threads: _with_gradient(_monai_terms(losses)),
+        same_result=False,
     ),
 )

@@ -11,6 +11,7 @@
 #include "../core/compound.h"
 #include "../cpu/compound.h"
 #include "cpu_tensors.h"
+#include "srl_tensors.h"
 
 namespace {
 

@@ -81,7 +81,7 @@ def test_the_loss_keeps_its_own_name_and_documentation():
     import tubeskel.losses
 
     assert tubeskel.srl_loss is tubeskel.losses.srl_loss
-    assert tubeskel.srl_loss.__module__ == "tubeskel.losses"
+    assert tubeskel.srl_loss.__module__ == "tubeskel.losses.skeleton_recall"
     assert "Skeleton Recall Loss" in tubeskel.srl_loss.__doc__
 
 

@@ -22,8 +22,13 @@ class _SumOverProcesses(torch.autograd.Function):
         return grad * distributed.get_world_size()
 
 
-def sum_over_processes(local: Tensor) -> Tensor:
-    """Return the sum of `local` over the default process group; `local` where there is none."""
+def sum_over_processes(sums: Tensor) -> Tensor:
+    """Return the sum over all samples of the default process group, as if they were one sample.
+
+    Where there is one process only, return `sums`.
+    """
     if not (distributed.is_available() and distributed.is_initialized()):
-        return local
-    return local if distributed.get_world_size() == 1 else _SumOverProcesses.apply(local)
+        return sums
+    if distributed.get_world_size() == 1:
+        return sums
+    return _SumOverProcesses.apply(sums.sum(0, keepdim=True))

@@ -128,8 +128,8 @@ def dice_ce_srl_loss(
     - "log": :math:`-\log (\sum s y / \sum y)`; :math:`-1 / \sum s y`.
     - "cross_entropy": :math:`-\sum y \log s / \sum y`; :math:`-1 / (s \sum y)`.
     - "tversky": :math:`-A / D` with :math:`A = \sum s y` and
-      :math:`D = \sum y + f \sum s [t \ne k]`; :math:`-1 / D`, and :math:`f A / D^2` on pixels whose target is another class.
-      ``fp_weight=0`` makes it "linear".
+      :math:`D = \sum y + f \sum s [t \ne k]`; :math:`-1 / D`, and :math:`f A / D^2` on
+      pixels whose target is another class. ``fp_weight=0`` makes it "linear".
 
     With respect to the logit of class k each is to be multiplied by s (1 - s). So the gradient of
     "linear" vanishes on pixels that are confidently missed, s near 0; "log" divides it by the
@@ -221,7 +221,7 @@ def dice_ce_srl_loss(
         options["label_smoothing"] > 0,
     )
     if batch and distributed:
-        sums = sum_over_processes(sums.sum(0, keepdim=True))
+        sums = sum_over_processes(sums)
     loss, terms = _compound_ops.compound_loss(
         sums,
         weights,
