@@ -167,6 +167,6 @@ OPERATIONS = (
         "losses",
         "dice_ce_srl_loss(logits, target, tube=tube), forward and backward",
         _compound_loss_and_gradient,
-        _loss_differs,
+        loss_differs,
     ),
 )
