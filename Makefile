@@ -7,7 +7,7 @@ export TUBESKEL_CUDA_ARCHS ?= 9.0
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-.PHONY: demo test gpu-check cuda-archs lint setup build bench format wheel clean
+.PHONY: demo test gpu-check cuda-archs lint setup build bench bench-docs bench-quick format wheel clean
 
 demo: build
 	$(BIN)/python -m experiments run experiments/configs/demo.yaml
@@ -47,17 +47,27 @@ $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .
 	touch $@
 
-# The README's table and picture, from a benchmark run of about twenty minutes.
+# The README's overview, the page of all tables and the pictures, from a run of about an hour.
+# THREADS=all measures all cores against all cores, into a file of its own.
 BENCH := $(BIN)/python -m benchmarks
-RESULTS := $(foreach what,thin thin3d tube tube3d loss,benchmarks/results/cpu-$(what).json)
+THREADS ?= 1
+ifeq ($(THREADS),1)
+RESULTS := benchmarks/results/cpu.json
+else
+RESULTS := benchmarks/results/cpu-$(THREADS)-threads.json
+endif
 bench: build $(VENV)/.peers
-	$(BENCH) thin --json benchmarks/results/cpu-thin.json
-	$(BENCH) thin --dims 3 --json benchmarks/results/cpu-thin3d.json
-	$(BENCH) tube --json benchmarks/results/cpu-tube.json
-	$(BENCH) tube --dims 3 --json benchmarks/results/cpu-tube3d.json
-	$(BENCH) loss --json benchmarks/results/cpu-loss.json
-	$(BENCH) markdown $(RESULTS) --readme README.md
-	$(BENCH) figure $(RESULTS) --out docs/overview.png
+	$(BENCH) all --threads $(THREADS) --json $(RESULTS)
+	$(MAKE) --no-print-directory bench-docs
+
+# Only what is written from the results.
+bench-docs: build
+	$(BENCH) markdown benchmarks/results/cpu.json --readme README.md --page docs/benchmarks.md
+	$(BENCH) figure benchmarks/results/cpu.json --out docs/overview.png --speed docs/speed.png
+
+# All of the benchmarks on light cases: are all results right?
+bench-quick: build
+	$(BENCH) all --quick
 
 $(VENV)/.peers: $(VENV)/.installed requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tubeskel
-from benchmarks import cases, device
-from benchmarks.cases import LossInput, Unavailable
-from benchmarks.operations import loss_differs, main_array, srl_loss_and_gradient
-from benchmarks.peers import PEERS
+from benchmarks import cases, device, operations
+from benchmarks.cases import LossInput, StepInput, Unavailable
+from benchmarks.operations import (
+    added_to_step,
+    loss_differs,
+    main_array,
+    peers_of,
+    srl_loss_and_gradient,
+)
+from benchmarks.peers import Function, Peer
 from benchmarks.report import PeerTime, Report, Row, environment
 from benchmarks.tables import format_seconds
 from benchmarks.timing import Time
@@ -47,15 +53,13 @@ class GpuOperation:
     Attributes
     ----------
     name, title : str
-        Its name, and the call as shown above its table.
+        Its name in `operations.OPERATIONS`, and the call as shown above its table.
     ours : callable
         The function under test, on one input, of the CPU or of a GPU.
     difference : callable
         From its results on the two: what differs, or None if nothing does.
     least_bytes : callable
         From an input: how many bytes must be read and written at least.
-    peer : str
-        Operation of `peers.PEERS` that does the same.
     cases : tuple of GpuCase
         What it works on.
     """
@@ -65,14 +69,18 @@ class GpuOperation:
     ours: Callable[[Any], Any]
     difference: Callable[[Any, Any], str | None]
     least_bytes: Callable[[Any], int]
-    peer: str
     cases: tuple[GpuCase, ...]
+
+    @property
+    def on_cpu(self) -> operations.Operation:
+        """The operation of this name on the CPU."""
+        return next(o for o in operations.OPERATIONS if o.name == self.name)
 
 
 # ---- inputs
 
 
-def _stack(load: Callable[[], list[NDArray[Any]]], dtype: type = np.bool_) -> Any:
+def _stack(load: Callable[[], list[NDArray[Any]]], dtype: Any = np.bool_) -> Any:
     """Return the images of a case as one batch, a tensor on the CPU."""
     import torch
 
@@ -90,9 +98,25 @@ def _first(load: Callable[[], list[Any]]) -> Any:
 def to_gpu(item: Any) -> Any:
     """Return a copy of an input on the GPU."""
     if isinstance(item, LossInput):
-        logits = item.logits.detach().cuda().requires_grad_()
-        return LossInput(logits, item.target.cuda(), item.tube.cuda())
+        return LossInput(_leaf_on_gpu(item.logits), item.target.cuda(), item.tube.cuda())
+    if isinstance(item, StepInput):
+        return replace(
+            item,
+            network=item.network.cuda(),  # in place: the optimizer holds the same parameters
+            images=item.images.cuda(),
+            target=item.target.cuda(),
+            logits=_leaf_on_gpu(item.logits),
+        )
     return item.cuda()
+
+
+def _leaf_on_gpu(logits: Any) -> Any:
+    return logits.detach().cuda().requires_grad_()
+
+
+def _of_size(operation: operations.Operation, make: Callable[[int], list[Any]], size: int) -> Any:
+    inputs = [operation.prepare(item) for item in make(size)]
+    return inputs[0] if operation.suite == "losses" else _stack(lambda: inputs, inputs[0].dtype)
 
 
 # ---- bytes
@@ -115,6 +139,11 @@ def _loss_bytes(item: LossInput) -> int:
     return int(labels + item.logits.nbytes + touched * channels * SECTOR)
 
 
+def _step_bytes(item: StepInput) -> int:
+    """Labels, logits and gradient: the tubes could stay in the cache."""
+    return int(item.target.nbytes + 2 * item.logits.nbytes)
+
+
 # ---- operations
 
 
@@ -134,7 +163,6 @@ OPERATIONS = (
         lambda masks: tubeskel.skeletonize(masks, method="zhang", spatial_dims=2),
         _pixels_that_differ,
         _in_and_out,
-        "skeletonize",
         (
             GpuCase("tree-512", partial(_stack, partial(cases._trees, 512, 4)), quick=True),
             GpuCase("64-trees-512", partial(_stack, partial(cases._trees, 512, 64)), 150e-6),
@@ -149,7 +177,6 @@ OPERATIONS = (
         lambda masks: tubeskel.thin(masks, spatial_dims=2),
         _pixels_that_differ,
         _in_and_out,
-        "thin",
         (GpuCase("64-trees-512", partial(_stack, partial(cases._trees, 512, 64))),),
     ),
     GpuOperation(
@@ -158,12 +185,25 @@ OPERATIONS = (
         lambda volumes: tubeskel.skeletonize(volumes, spatial_dims=3),
         _pixels_that_differ,
         _in_and_out,
-        "skeletonize_3d",
         (
             GpuCase("tubes-64", partial(_stack, partial(_volumes, 1, 64)), quick=True),
             GpuCase("tubes-256", partial(_stack, partial(_volumes, 1, 256)), 2e-3),
             GpuCase("tubes-512", partial(_stack, partial(_volumes, 1, 512)), 12e-3),
         ),
+    ),
+    *(
+        GpuOperation(
+            name,
+            f"dilate(masks, radius=2, spatial_dims={dims})",
+            partial(tubeskel.dilate, radius=2, spatial_dims=dims),
+            _pixels_that_differ,
+            _in_and_out,
+            (GpuCase(case, partial(_stack, load)),),
+        )
+        for name, dims, case, load in (
+            ("dilate", 2, "64-trees-512", partial(cases._trees, 512, 64)),
+            ("dilate_3d", 3, "tubes-256", partial(_volumes, 1, 256)),
+        )
     ),
     GpuOperation(
         "tubed_skeleton",
@@ -171,7 +211,6 @@ OPERATIONS = (
         lambda labels: tubeskel.tubed_skeleton(labels, spatial_dims=2),
         _pixels_that_differ,
         _in_and_out,
-        "tubed_skeleton",
         (
             GpuCase(
                 "12-trees-512", partial(_stack, partial(cases._trees, 512, 12), np.uint8), 100e-6
@@ -184,7 +223,6 @@ OPERATIONS = (
         lambda labels: tubeskel.tubed_skeleton(labels, spatial_dims=3),
         _pixels_that_differ,
         _in_and_out,
-        "tubed_skeleton_3d",
         (GpuCase("2-tubes-128", partial(_stack, partial(_volumes, 2, 128), np.uint8), 1e-3),),
     ),
     GpuOperation(
@@ -193,11 +231,20 @@ OPERATIONS = (
         srl_loss_and_gradient,
         _loss_differs,
         _loss_bytes,
-        "srl_loss",
         (
             GpuCase("2x2x64x64", partial(_first, partial(cases._loss_2d, 2, 64)), quick=True),
             GpuCase("12x2x512x512", partial(_first, partial(cases._loss_2d, 12, 512))),
             GpuCase("2x14x96x96x96", partial(_first, partial(cases._loss_3d, 2, 96, 14))),
+        ),
+    ),
+    GpuOperation(
+        "train_step",
+        "srl_loss(logits, target) in a training step of a DynUNet",
+        added_to_step,
+        _loss_differs,
+        _step_bytes,
+        tuple(
+            GpuCase(case.name, partial(_first, case.load), quick=case.quick) for case in cases.STEPS
         ),
     ),
 )
@@ -212,18 +259,30 @@ def _named(name: str) -> list[Any]:
 
 def run(
     *,
+    command: str = "all",
+    dims: int | None = None,
+    sizes: Sequence[int] = (),
     quick: bool = False,
     names: Sequence[str] = (),
+    peers: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda message: None,
 ) -> Report:
-    """Time all operations on a GPU.
+    """Time operations on a GPU.
 
     Parameters
     ----------
+    command : str
+        Only the operations of this subcommand of ``python -m benchmarks``, or ``"all"``.
+    dims : int, optional
+        Only operations on images (2) or on volumes (3).
+    sizes : sequence of int, optional
+        Generated cases of these sizes instead of the usual ones.
     quick : bool
         Only the light cases.
     names : sequence of str, optional
         Operations or cases to restrict the run to.
+    peers : sequence of str, optional
+        Peers to restrict the run to.
     tell : callable, optional
         Gets a line about what is being done.
 
@@ -237,19 +296,29 @@ def run(
     Unavailable
         Without a CUDA device.
     ValueError
-        A result differs from the CPU's, or a name is unknown.
+        A result differs from the CPU's, a name is unknown, or nothing runs on a GPU.
     """
-    known = {name for o in OPERATIONS for name in (o.name, *(case.name for case in o.cases))}
+    chosen = [
+        (operation, _cases(operation, sizes))
+        for operation in OPERATIONS
+        if command in ("all", operation.on_cpu.command) and dims in (None, operation.on_cpu.dims)
+    ]
+    if not chosen:
+        raise ValueError(
+            f"{command} has no operation on cuda" + f" in {dims} dimensions" * bool(dims)
+        )
+    known = {name for o, found in chosen for name in (o.name, *(case.name for case in found))}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"unknown operation or case {unknown[0]!r}; choose from {sorted(known)}")
     gpu = device.describe()
     tell("floors")
     floors = device.measure_floors()
     report = Report(1, quick, {**environment(), "gpu": {**gpu, "floors": asdict(floors)}})
-    for operation in OPERATIONS:
-        for case in operation.cases:
-            chosen = not names or operation.name in names or case.name in names
-            if not chosen or (quick and not case.quick):
+    for operation, found in chosen:
+        loaded = _peers(operation, peers, quick, report.skipped)
+        for case in found:
+            wanted = not names or operation.name in names or case.name in names
+            if not wanted or (quick and not case.quick):
                 continue
             tell(f"{operation.name}: {case.name}")
             try:
@@ -257,10 +326,20 @@ def run(
             except Unavailable as reason:
                 report.skipped.append(f"{case.name}: {reason}")
                 continue
-            peers = _peers(operation, report.skipped)
-            report.rows.append(_row(operation, case, item, floors, peers))
+            report.rows.append(_row(operation, case, item, floors, loaded))
     report.skipped = list(dict.fromkeys(report.skipped))
     return report
+
+
+def _cases(operation: GpuOperation, sizes: Sequence[int]) -> tuple[GpuCase, ...]:
+    if not sizes:
+        return operation.cases
+    families = cases.FAMILIES[operation.on_cpu.suite]
+    return tuple(
+        GpuCase(f"{name}-{size}", partial(_of_size, operation.on_cpu, make, size), quick=True)
+        for name, make in families.items()
+        for size in sizes
+    )
 
 
 def _row(
@@ -272,25 +351,29 @@ def _row(
         raise ValueError(f"{operation.name} on {case.name}: {difference} between CPU and GPU")
     calls = [partial(operation.ours, one) for one in inputs]
     ours, called = device.device_time(calls), device.called_time(calls)
+    warm = device.device_time(calls[:1])
     arrays = [main_array(one) for one in inputs]
     copy = device.device_time([partial(_copy, array) for array in arrays])
     found = []
     for peer, function in peers.items():
-        kind, theirs = _time_peer(peer, function, item, inputs)
-        ratio = theirs.median / (called if kind == "called" else ours).median
+        if peer.same_result and (difference := operation.difference(expected, function(inputs[0]))):
+            raise ValueError(f"{operation.name} on {case.name}: {difference} from {peer.name}")
+        kind, theirs = _time_peer(peer, function, inputs)
+        ratio = theirs.median / called.median
         name = f"{peer.name}, {kind}"
-        found.append(PeerTime(name, peer.version, peer.algorithm, False, theirs, ratio))
+        found.append(PeerTime(name, peer.version, peer.algorithm, peer.same_result, theirs, ratio))
     return Row(
         operation=operation.name,
         case=case.name,
         listed=True,
         images=1,
         shape=list(main_array(item).shape),
-        pixels=int(item.target.numel() if isinstance(item, LossInput) else item.numel()),
+        pixels=int((item if hasattr(item, "numel") else item.target).numel()),
         ours=ours,
         copy=copy,
         peers=found,
         called=called,
+        warm=warm,
         floor=operation.least_bytes(item) / floors.copy_bandwidth,
         target=case.target,
     )
@@ -300,27 +383,39 @@ def _copy(array: Any) -> Any:
     return array.detach().clone()
 
 
-def _peers(operation: GpuOperation, missing: list[str]) -> dict[Any, Any]:
-    """Load scikit-image, which runs on the CPU and is there for scale, and for the loss PyTorch."""
-    found = {}
-    for peer in PEERS:
-        if peer.operation == operation.peer and peer.name in ("scikit-image", "torch"):
-            try:
-                found[peer] = peer.load(1)
-            except Unavailable as reason:
-                missing.append(f"{peer.name}: {reason}")
+def _peers(
+    operation: GpuOperation, names: Sequence[str] | None, quick: bool, missing: list[str]
+) -> dict[Peer, Function]:
+    """Load the peers on the GPU, and scikit-image on the CPU with copies: what people do today."""
+    found: dict[Peer, Function] = {}
+    for peer in (*peers_of(operation.name, "cuda"), *peers_of(operation.name, "cpu")):
+        on_gpu = "cuda" in peer.devices
+        if peer in found or not (on_gpu or peer.name == "scikit-image"):
+            continue
+        if peer.name not in names if names is not None else quick and not peer.quick:
+            continue
+        try:
+            function = peer.load(1)
+        except Unavailable as reason:
+            missing.append(f"{peer.name}: {reason}")
+        else:
+            found[peer] = function if on_gpu else partial(_on_cpu_and_back, function)
     return found
 
 
-def _time_peer(
-    peer: Any, function: Callable[[Any], Any], item: Any, inputs: list[Any]
-) -> tuple[str, Time]:
-    if isinstance(item, LossInput):
+def _on_cpu_and_back(function: Function, masks: Any) -> Any:
+    import torch
+
+    results = np.stack([function(mask) for mask in masks.cpu().numpy()])
+    return torch.from_numpy(results).to(masks.device)
+
+
+def _time_peer(peer: Peer, function: Function, inputs: list[Any]) -> tuple[str, Time]:
+    if "cuda" in peer.devices:
         return "called", device.called_time([partial(function, one) for one in inputs])
     start = time.perf_counter()
-    for image in item.numpy():
-        function(image)
-    return "one core", Time.of([time.perf_counter() - start])
+    function(inputs[0])  # ends with a copy, which waits
+    return "one core and copies", Time.of([time.perf_counter() - start])
 
 
 # ---- the table
@@ -353,8 +448,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield f"**`{operation.title}`**"
         yield ""
-        yield "| case | input | device | target | called | its bytes | over bytes | copy | peer |"
-        yield "|---|---|--:|--:|--:|--:|--:|--:|---|"
+        yield (
+            "| case | input | device | target | in cache | called | its bytes | over bytes | copy "
+            "| peer |"
+        )
+        yield "|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
         for row in rows:
             yield _line(row)
     yield ""
@@ -373,6 +471,7 @@ def _line(row: Row) -> str:
         " x ".join(map(str, row.shape)),
         format_seconds(row.ours.median),
         "" if row.target is None else format_seconds(row.target),
+        "" if row.warm is None else format_seconds(row.warm.median),
         format_seconds(row.called.median),
         format_seconds(row.floor),
         f"{row.ours.median / row.floor:.3g}",

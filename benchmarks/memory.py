@@ -15,11 +15,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import SUITES, LossInput
+from benchmarks.cases import LossInput, StepInput, find_case
 from benchmarks.operations import OPERATIONS, Operation, main_array, set_threads
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def peak_memory(operation: Operation, case: str, threads: int) -> Memory | None:
 
 
 def _measure(operation: Operation, case: str) -> dict[str, int]:
-    inputs = next(c for c in SUITES[operation.suite] if c.name == case).load()
+    inputs = find_case(operation.suite, case).load()
     item = operation.prepare(max(inputs, key=lambda i: _bytes(main_array(i))))
     del inputs
     operation.ours(_corner(item))
@@ -69,14 +69,16 @@ def _measure(operation: Operation, case: str) -> dict[str, int]:
 
 
 def _corner(item: Any) -> Any:
-    if not isinstance(item, LossInput):
+    if not isinstance(item, LossInput | StepInput):
         return item[:64, :64].copy()
+    names = [name for name in ("target", "tube") if hasattr(item, name)]
     logits = item.logits[..., :16, :16].detach().clone().requires_grad_()
-    return LossInput(logits, *(t[..., :16, :16].clone() for t in (item.target, item.tube)))
+    labels = {name: getattr(item, name)[..., :16, :16].clone() for name in names}
+    return replace(item, logits=logits, **labels)
 
 
 def _bytes(array: Any) -> int:
-    return int(array.nbytes)
+    return int(getattr(array, "nbytes", 0))  # a score is a plain number
 
 
 def _status(field: str) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import tubeskel
-from benchmarks.cases import LossInput
+import tubeskel.metrics
+from benchmarks.cases import LossInput, StepInput
 from benchmarks.peers import PEERS, Peer
 
 
@@ -31,6 +32,8 @@ class Operation:
         From an input of the suite to an input of this operation.
     dims : int, optional
         How many dimensions its cases have; None if that differs.
+    share_of : str, optional
+        The peer that stands for a whole of which the other sides are what is added.
     """
 
     name: str
@@ -41,17 +44,23 @@ class Operation:
     difference: Callable[[Any, Any], str | None]
     prepare: Callable[[Any], Any] = lambda item: item
     dims: int | None = None
+    share_of: str | None = None
 
     @property
     def peers(self) -> tuple[Peer, ...]:
-        """Every peer of this operation."""
-        return tuple(peer for peer in PEERS if peer.operation == self.name)
+        """Every peer of this operation on the CPU."""
+        return peers_of(self.name, "cpu")
+
+
+def peers_of(operation: str, device: str) -> tuple[Peer, ...]:
+    """Return the peers of an operation that take their input from a device."""
+    return tuple(p for p in PEERS if p.operation == operation and device in p.devices)
 
 
 def set_threads(threads: int, operation: Operation) -> None:
     """Give our side, and torch where it takes part, this many threads."""
     tubeskel.set_num_threads(threads)
-    if operation.suite == "losses":
+    if operation.suite in ("losses", "steps"):
         import torch
 
         torch.set_num_threads(threads)
@@ -59,7 +68,7 @@ def set_threads(threads: int, operation: Operation) -> None:
 
 def main_array(item: Any) -> Any:
     """Return the array that an operation cannot avoid reading: the mask, or the logits."""
-    return item.logits.detach() if isinstance(item, LossInput) else item
+    return item.logits.detach() if isinstance(item, LossInput | StepInput) else item
 
 
 def copier(item: Any) -> Callable[[], Any]:
@@ -74,7 +83,20 @@ def copier(item: Any) -> Callable[[], Any]:
 
 def pixels(item: Any) -> int:
     """Return how many pixels or voxels an input has."""
-    return int(item.target.numel() if isinstance(item, LossInput) else item.size)
+    return int(item.target.numel() if isinstance(item, LossInput | StepInput) else item.size)
+
+
+def _with_prediction(mask: Any) -> Any:
+    """Return a prediction, the mask moved by a pixel with gaps in it, and the mask."""
+    prediction = np.roll(mask, 1, axis=-1)
+    prediction[..., ::32] = False
+    return np.stack([prediction, mask])
+
+
+def _numbers_that_differ(ours: Any, theirs: Any) -> str | None:
+    if np.allclose(ours, theirs, rtol=1e-12, atol=0):
+        return None
+    return f"{theirs} instead of {ours}"
 
 
 def _pixels_that_differ(ours: Any, theirs: Any) -> str | None:
@@ -105,13 +127,26 @@ def srl_loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
     return loss.detach(), gradient
 
 
-def _compound_loss_and_gradient(case: LossInput) -> tuple[float, Any]:
+def compound_loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
+    """Return the loss of all three terms and its gradient."""
     import torch
 
     loss = tubeskel.dice_ce_srl_loss(case.logits, case.target, tube=case.tube)
     (gradient,) = torch.autograd.grad(loss, case.logits)
-    return loss.item(), gradient
+    return loss.detach(), gradient
 
+
+def added_to_step(case: StepInput) -> tuple[Any, Any]:
+    """Return loss and gradient, the tubes made on the way: what a step has more to do."""
+    import torch
+
+    loss = tubeskel.srl_loss(case.logits, case.target)
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+    return loss.detach(), gradient
+
+
+# suffix of the name, suite, what a mask is called, and dims of an operation on both
+KINDS = (("", "masks", "mask", 2), ("_3d", "volumes", "volume", 3))
 
 OPERATIONS = (
     Operation(
@@ -120,6 +155,15 @@ OPERATIONS = (
         "masks",
         'skeletonize(mask, method="zhang")',
         lambda mask: tubeskel.skeletonize(mask, method="zhang"),
+        _pixels_that_differ,
+        dims=2,
+    ),
+    Operation(
+        "skeletonize_lee",
+        "thin",
+        "masks",
+        'skeletonize(mask, method="lee")',
+        lambda mask: tubeskel.skeletonize(mask, method="lee"),
         _pixels_that_differ,
         dims=2,
     ),
@@ -132,6 +176,18 @@ OPERATIONS = (
         tubeskel.skeletonize,
         _pixels_that_differ,
         dims=3,
+    ),
+    *(
+        Operation(
+            f"dilate{suffix}",
+            "dilate",
+            suite,
+            f"dilate({name}, radius=2)",
+            lambda mask: tubeskel.dilate(mask, radius=2),
+            _pixels_that_differ,
+            dims=dims,
+        )
+        for suffix, suite, name, dims in KINDS
     ),
     Operation(
         "tubed_skeleton",
@@ -166,7 +222,43 @@ OPERATIONS = (
         "loss",
         "losses",
         "dice_ce_srl_loss(logits, target, tube=tube), forward and backward",
-        _compound_loss_and_gradient,
+        compound_loss_and_gradient,
         loss_differs,
     ),
+    *(
+        operation
+        for suffix, suite, name, dims in KINDS
+        for operation in (
+            Operation(
+                f"cldice{suffix}",
+                "metrics",
+                suite,
+                f"metrics.cldice(prediction, {name})",
+                lambda pair: tubeskel.metrics.cldice(*pair),
+                _numbers_that_differ,
+                prepare=_with_prediction,
+                dims=dims,
+            ),
+            Operation(
+                f"betti_numbers{suffix}",
+                "metrics",
+                suite,
+                f"metrics.betti_numbers({name})",
+                tubeskel.metrics.betti_numbers,
+                _numbers_that_differ,
+                dims=dims,
+            ),
+        )
+    ),
+    Operation(
+        "train_step",
+        "train-step",
+        "steps",
+        "srl_loss(logits, target) in a training step of a DynUNet",
+        added_to_step,
+        loss_differs,
+        share_of="step",
+    ),
 )
+
+COMMANDS = tuple(dict.fromkeys(operation.command for operation in OPERATIONS))

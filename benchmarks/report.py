@@ -35,8 +35,8 @@ class PeerTime:
 class Row:
     """One operation on one case: ours, the copy of the input, the peers.
 
-    On a GPU also the time of a call from Python, the time that its bytes take at the bandwidth of a
-    copy, and what we mean to need, in seconds.
+    On a GPU also the time of a call from Python, of one whose input is in the cache, the time that
+    its bytes take at the bandwidth of a copy, and what we mean to need, in seconds.
     """
 
     operation: str
@@ -49,6 +49,7 @@ class Row:
     copy: Time
     peers: list[PeerTime]
     called: Time | None = None
+    warm: Time | None = None
     floor: float | None = None
     target: float | None = None
 
@@ -61,6 +62,18 @@ class Row:
     def over_copy(self) -> float:
         """Our median over that of copying the input once."""
         return self.ours.median / self.copy.median
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How our time grows with a quantity: time ~ quantity^exponent, give or take the error."""
+
+    operation: str
+    quantity: str
+    values: list[float]
+    times: list[Time]
+    exponent: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     memory: dict[str, Memory] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    growth: list[Growth] = field(default_factory=list)
 
     def operations(self) -> list[str]:
         """Return the names of the operations, in the order they ran."""
@@ -107,11 +121,16 @@ class Report:
         return found
 
     def save(self, path: Path) -> None:
-        """Write JSON."""
+        """Write JSON, whole or not at all."""
         content = {"schema": SCHEMA, **asdict(self)}
         content["summary"] = [asdict(summary) for summary in self.summaries()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        unfinished = path.with_name(path.name + ".part")
+        try:
+            unfinished.write_text(json.dumps(content, indent=1) + "\n")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Report:
@@ -130,6 +149,7 @@ class Report:
             rows=[_row(row) for row in content["rows"]],
             memory={name: Memory(**found) for name, found in content["memory"].items()},
             skipped=content["skipped"],
+            growth=[_growth(found) for found in content.get("growth", [])],
         )
 
     @classmethod
@@ -137,22 +157,27 @@ class Report:
         """Read several files of one machine as one report; ValueError if they do not belong."""
         first, *others = [cls.load(path) for path in paths]
         for other in others:
-            for name in ("cpu", "cores"):
-                if other.environment[name] != first.environment[name]:
-                    raise ValueError(
-                        f"the files come from different machines: {name} is "
-                        f"{first.environment[name]!r} and {other.environment[name]!r}"
-                    )
+            first.check_comparable(other)
             if repeated := set(first.operations()) & set(other.operations()):
                 raise ValueError(f"more than one file holds {', '.join(sorted(repeated))}")
-            if other.threads != first.threads:
-                raise ValueError(f"threads differ: {first.threads} and {other.threads}")
             first.quick |= other.quick
             first.environment["packages"].update(other.environment["packages"])
             first.rows += other.rows
             first.memory.update(other.memory)
             first.skipped += other.skipped
+            first.growth += other.growth
         return first
+
+    def check_comparable(self, other: Report) -> None:
+        """Raise ValueError unless the other was made on the same machine with as many threads."""
+        for name in ("cpu", "cores", "gpu"):
+            mine, theirs = (_machine(found.environment, name) for found in (self, other))
+            if mine != theirs:
+                raise ValueError(
+                    f"the files come from different machines: {name} is {mine!r} and {theirs!r}"
+                )
+        if other.threads != self.threads:
+            raise ValueError(f"threads differ: {self.threads} and {other.threads}")
 
 
 def environment() -> dict[str, Any]:
@@ -181,11 +206,20 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def _machine(environment: dict[str, Any], name: str) -> Any:
+    found = environment.get(name)
+    return found["name"] if isinstance(found, dict) else found
+
+
 def _row(content: dict[str, Any]) -> Row:
     peers = [PeerTime(**{**peer, "time": Time(**peer["time"])}) for peer in content["peers"]]
-    names = ("ours", "copy", "called") if content.get("called") else ("ours", "copy")
+    names = [name for name in ("ours", "copy", "called", "warm") if content.get(name)]
     times = {name: Time(**content[name]) for name in names}
     return Row(**{**content, **times, "peers": peers})
+
+
+def _growth(content: dict[str, Any]) -> Growth:
+    return Growth(**{**content, "times": [Time(**time) for time in content["times"]]})
 
 
 def _summarise(operation: str, name: str, rows: list[Row]) -> list[Summary]:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.cases import SUITES, Case, Unavailable
+from benchmarks.cases import Case, Unavailable, cases_of
 from benchmarks.memory import peak_memory
-from benchmarks.operations import OPERATIONS, Operation, copier, main_array, pixels, set_threads
-from benchmarks.peers import Peer
+from benchmarks.operations import (
+    COMMANDS,
+    OPERATIONS,
+    Operation,
+    copier,
+    main_array,
+    pixels,
+    set_threads,
+)
+from benchmarks.peers import Function, Peer
 from benchmarks.report import PeerTime, Report, Row, environment
 from benchmarks.timing import QUICK, THOROUGH, Effort, in_turn, settle_heap
 
@@ -23,6 +31,7 @@ def run(
     command: str,
     *,
     dims: int | None = None,
+    sizes: Sequence[int] = (),
     quick: bool = False,
     cases: Sequence[str] = (),
     peers: Sequence[str] | None = None,
@@ -34,9 +43,11 @@ def run(
     Parameters
     ----------
     command : str
-        Subcommand: ``"thin"``, ``"tube"`` or ``"loss"``.
+        Subcommand, one of `operations.COMMANDS`, or ``"all"``.
     dims : int, optional
         Only operations on images (2) or on volumes (3).
+    sizes : sequence of int, optional
+        Generated cases of these sizes instead of the usual ones.
     quick : bool
         Few repeats, one input a case and, unless they are named, only the light cases.
     cases, peers : sequence of str, optional
@@ -53,44 +64,76 @@ def run(
     Raises
     ------
     ValueError
-        An unknown command, case or peer, dims that the command lacks, or fewer than 1 threads.
+        An unknown command, case or peer, dims that the command lacks, sizes below 16, or fewer
+        than 1 threads.
     Mismatch
         A result of ours differs from that of a peer with the same result by definition.
     """
-    _check_names("command", [command], [operation.command for operation in OPERATIONS])
-    operations = [o for o in OPERATIONS if o.command == command and dims in (None, o.dims)]
+    _check_names("command", [command], [*COMMANDS, "all"])
+    operations = [o for o in OPERATIONS if command in ("all", o.command) and dims in (None, o.dims)]
     if not operations:
         raise ValueError(f"{command} has no operation in {dims} dimensions")
-    _check_names("case", cases, [c.name for o in operations for c in SUITES[o.suite]])
-    _check_names("peer", peers or (), [p.name for operation in operations for p in operation.peers])
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
+    if any(size < 16 for size in sizes):
+        raise ValueError(f"sizes must be at least 16, got {min(sizes)}")
+    suites = {o.suite: cases_of(o.suite, sizes) for o in operations}
+    _check_names("case", cases, [case.name for suite in suites.values() for case in suite])
+    _check_names("peer", peers or (), [p.name for operation in operations for p in operation.peers])
 
     settle_heap()
     report = Report(threads, quick, environment())
     for operation in operations:
-        set_threads(threads, operation)
-        sides, missing = _load_peers(operation, peers, threads)
-        report.skipped += missing
-        largest, largest_size = None, 0
-        for case in _chosen(SUITES[operation.suite], cases, quick):
-            try:
-                inputs = [operation.prepare(item) for item in case.load()[: 1 if quick else None]]
-            except Unavailable as reason:
-                report.skipped.append(f"{case.name}: {reason}")
-                continue
-            tell(f"{operation.name}: {case.name}")
-            report.rows.append(_time(operation, case, inputs, sides, QUICK if quick else THOROUGH))
-            size = max(main_array(item).nbytes for item in inputs)
-            if size > largest_size:
-                largest, largest_size = case.name, size
-        if largest is not None:
-            tell(f"{operation.name}: memory of {largest}")
-            memory = peak_memory(operation, largest, threads)
-            if memory is not None:
-                report.memory[operation.name] = memory
+        chosen = _chosen(suites[operation.suite], cases, quick and not sizes)
+        if chosen:
+            set_threads(threads, operation)
+            sides, missing = _load_peers(operation, peers, threads, quick)
+            report.skipped += missing
+            _run(operation, chosen, sides, report, tell)
     report.skipped = list(dict.fromkeys(report.skipped))
     return report
+
+
+def _run(
+    operation: Operation,
+    cases: Sequence[Case],
+    peers: dict[Peer, Function],
+    report: Report,
+    tell: Callable[[str], None],
+) -> None:
+    """Time one operation on its cases and add what was found to the report.
+
+    A peer that took too long to be run twice is spared the cases that follow in the same family.
+    """
+    effort = QUICK if report.quick else THOROUGH
+    largest, largest_size = None, 0
+    slow: dict[tuple[Peer, str], str] = {}
+    for case in cases:
+        tell(f"{operation.name}: {case.name}")
+        try:
+            inputs = [operation.prepare(i) for i in case.load()[: 1 if report.quick else None]]
+        except Unavailable as reason:
+            report.skipped.append(f"{case.name}: {reason}")
+            continue
+        family = case.name.rpartition("-")[0]
+        for peer in peers:
+            if why := slow.get((peer, family)):
+                report.skipped.append(f"{peer.name} on {case.name}: {why}")
+        patient = {p: call for p, call in peers.items() if (p, family) not in slow}
+        row = _time(operation, case, inputs, patient, effort)
+        report.rows.append(row)
+        for peer, found in zip(patient, row.peers, strict=True):
+            if family and found.time.median > effort.once:
+                took = f"{operation.name} took {found.time.median:.0f} s on {case.name}"
+                slow[peer, family] = took
+        size = max(main_array(item).nbytes for item in inputs)
+        if size > largest_size:
+            largest, largest_size = case.name, size
+    if largest is not None:
+        tell(f"{operation.name}: memory of {largest}")
+        memory = peak_memory(operation, largest, report.threads)
+        if memory is not None:
+            report.memory[operation.name] = memory
 
 
 def compare(operation: Operation, peer: Peer, case: Case, ours: Any, theirs: Any) -> None:
@@ -107,7 +150,7 @@ def _time(
     operation: Operation,
     case: Case,
     inputs: list[Any],
-    peers: dict[Peer, Callable[[Any], Any]],
+    peers: dict[Peer, Function],
     effort: Effort,
 ) -> Row:
     copies = [copier(item) for item in inputs]
@@ -156,11 +199,11 @@ def _time(
 
 
 def _load_peers(
-    operation: Operation, names: Sequence[str] | None, threads: int
-) -> tuple[dict[Peer, Callable[[Any], Any]], list[str]]:
+    operation: Operation, names: Sequence[str] | None, threads: int, quick: bool
+) -> tuple[dict[Peer, Function], list[str]]:
     found, missing = {}, []
     for peer in operation.peers:
-        if names is not None and peer.name not in names:
+        if peer.name not in names if names is not None else quick and not peer.quick:
             continue
         try:
             found[peer] = peer.load(threads)

@@ -50,7 +50,7 @@ class Effort:
 
 
 THOROUGH = Effort()
-QUICK = Effort(runs=3, seconds=0.0, slow_seconds=1.0, once=5.0)
+QUICK = Effort(runs=3, seconds=0.0, slow_runs=1, slow_seconds=1.0, once=2.0)
 
 # a fast side runs several times in its turn, up to this many seconds and runs
 TURN_SECONDS, TURN_RUNS = 0.02, 10

@@ -126,6 +126,34 @@ def tubes_3d(
     return labels
 
 
+def diagonal_bars(size: int, dims: int, *, width: int, number: int) -> NDArray[np.bool_]:
+    """Return parallel bars along the diagonal of a square or cube, wrapped around its sides.
+
+    Parameters
+    ----------
+    size, dims : int
+        Side in pixels, and number of axes.
+    width : int
+        Of a bar, in pixels along an axis.
+    number : int
+        Bars that cross each axis but the last. Foreground is (width * number / size)^(dims - 1).
+
+    Returns
+    -------
+    ndarray of bool, shape (size,) * dims
+
+    Examples
+    --------
+    >>> float(diagonal_bars(64, 2, width=4, number=8).mean())
+    0.5
+    """
+    *across, along = np.ogrid[(slice(size),) * dims]
+    bars = np.ones((size,) * dims, bool)
+    for axis in across:
+        bars &= (axis - along) % (size // number) < width
+    return bars
+
+
 def stamp_capsule(
     image: NDArray[Any], start: NDArray[Any], end: NDArray[Any], radius: float, value: Any
 ) -> None:

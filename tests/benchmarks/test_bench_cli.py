@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import cases, operations, peers
+from benchmarks import cases, growth, operations, peers, timing
 from benchmarks.cli import main
+from benchmarks.operations import OPERATIONS
 from benchmarks.report import Report
 from benchmarks.runner import run
 
@@ -20,11 +22,10 @@ ROOT = Path(__file__).parents[2]
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("json")
     chosen = {"thin": ["tree-512", "random-0.5"], "tube": ["tree-512"], "loss": ["2x2x64x64"]}
-    peers = {"loss": ["--peers", "torch", "monai"]}  # compiling takes half a minute
     for command, names in chosen.items():
         path = folder / f"{command}.json"
-        options = ["--quick", "--cases", *names, *peers.get(command, [])]
-        assert main([command, *options, "--json", str(path)]) == 0
+        alone = ["--peers", "scikit-image"] if command == "thin" else []
+        assert main([command, "--quick", "--cases", *names, "--json", str(path), *alone]) == 0
     return [folder / f"{command}.json" for command in chosen]
 
 
@@ -35,6 +36,8 @@ def test_a_quick_run_measures_every_side(files):
     assert [(row.operation, row.case) for row in report.rows] == [
         ("skeletonize", "tree-512"),
         ("skeletonize", "random-0.5"),
+        ("skeletonize_lee", "tree-512"),
+        ("skeletonize_lee", "random-0.5"),
         ("thin", "tree-512"),
         ("thin", "random-0.5"),
     ]
@@ -61,7 +64,7 @@ def test_the_json_has_its_schema_and_no_paths(files):
         assert content["schema"] == 1
         assert set(content) == {
             *("schema", "threads", "quick", "environment"),
-            *("rows", "memory", "skipped", "summary"),
+            *("rows", "memory", "skipped", "growth", "summary"),
         }
         assert {"cpu", "cores", "system", "python", "packages"} == set(content["environment"])
         for summary in content["summary"]:
@@ -103,11 +106,16 @@ def test_python_m_benchmarks_runs_from_the_repository():
     ("arguments", "message"),
     [
         (["thin", "--cases", "tree-513"], "unknown case 'tree-513'; choose from tree-512, "),
+        (["thin", "--sizes", "32", "--cases", "tree-33"], "choose from tree-32, horse-32, "),
+        (["thin", "--sizes", "8"], "sizes must be at least 16, got 8"),
+        (["growth", "--cases", "tree-512"], "growth has inputs of its own"),
+        (["metrics", "--device", "cuda"], "metrics has no operation on cuda"),
+        (["thin", "--compare", "absent.json"], "absent.json"),
         (["loss", "--cases", "tree-512"], "unknown case 'tree-512'; choose from 12x2x512x512, "),
-        (["tube", "--peers", "diplib"], "unknown peer 'diplib'; choose from scikit-image"),
+        (["tube", "--peers", "itk"], "unknown peer 'itk'; choose from scikit-image"),
         (["thin", "--threads", "0"], "threads must be at least 1, got 0"),
         (["thin", "--dims", "3", "--cases", "uav75"], "unknown case 'uav75'; choose from vesselnn"),
-        (["tube", "--dims", "3", "--peers", "itk"], "unknown peer 'itk'; choose from scikit-image"),
+        (["tube", "--dims", "3", "--peers", "opencv"], "unknown peer 'opencv'; choose from scikit"),
         (["markdown"], "name at least one JSON file"),
         (["markdown", "absent.json"], "absent.json"),
     ],
@@ -136,7 +144,7 @@ def test_a_wrong_result_stops_the_run(monkeypatch, capsys):
         lambda module, threads: np.zeros_like,
     )
     monkeypatch.setattr(operations, "PEERS", (wrong,))
-    assert main(["tube", "--quick", "--cases", "tree-512"]) == 1
+    assert main(["tube", "--quick", "--cases", "tree-512", "--dims", "2"]) == 1
     message = capsys.readouterr().err
     assert "tubed_skeleton on tree-512, image 0" in message
     assert "pixels differ between tubeskel and liar" in message
@@ -157,22 +165,89 @@ def test_what_is_missing_is_skipped_and_said(monkeypatch, tmp_path, capsys):
     assert "not run: topcow: no ../shared/data/TopCoW_roi_labels/*.nii.gz" in printed
 
 
-def test_markdown_goes_between_the_markers_of_the_readme(files, tmp_path, capsys):
-    readme = tmp_path / "README.md"
+def test_markdown_goes_into_the_readme_and_a_page(files, tmp_path, capsys):
+    readme, page = tmp_path / "README.md", tmp_path / "page.md"
     readme.write_text("before\n<!-- speed-table -->\nold\n<!-- /speed-table -->\nafter\n")
     names = [str(path) for path in files]
     for _ in range(2):  # a second time changes nothing
-        assert main(["markdown", *names, "--readme", str(readme)]) == 0
+        assert main(["markdown", *names, "--readme", str(readme), "--page", str(page)]) == 0
         content = readme.read_text()
-        assert content.startswith("before\n<!-- speed-table -->\n")
+        assert content.startswith("before\n<!-- speed-table -->\n| call |")
         assert content.endswith("\n<!-- /speed-table -->\nafter\n")
         assert "old" not in content
-        assert content.count("| tree-512 | 512 x 512 |") == 3
+        assert content.count("| `thin(mask)` |") == 1
+        assert page.read_text().startswith("# Benchmarks\n")
+        assert page.read_text().count("| tree-512 | 512 x 512 |") == 4
     assert capsys.readouterr().out.count("srl_loss") == 2
     readme.write_text("no markers")
     assert main(["markdown", *names, "--readme", str(readme)]) == 2
     assert "lacks the lines <!-- speed-table -->" in capsys.readouterr().err
     assert readme.read_text() == "no markers"
+
+
+@pytest.mark.parametrize(
+    ("command", "sizes", "operations"),
+    [
+        ("thin", ["32"], ["skeletonize", "skeletonize_lee", "thin", "skeletonize_3d"]),
+        ("dilate", ["32", "48"], ["dilate", "dilate_3d"]),
+        ("tube", ["32"], ["tubed_skeleton", "tubed_skeleton_3d"]),
+        ("metrics", ["32"], ["cldice", "betti_numbers", "cldice_3d", "betti_numbers_3d"]),
+        ("loss", ["32"], ["srl_loss", "dice_ce_srl_loss"]),
+    ],
+)
+def test_every_operation_at_small_sizes_agrees_with_every_peer(
+    command, sizes, operations, tmp_path, capsys
+):
+    path, picture = tmp_path / "sized.json", tmp_path / "sized.png"
+    files = ["--json", str(path), "--plot", str(picture)]
+    assert main([command, "--quick", "--sizes", *sizes, *files, "--markdown"]) == 0
+    report = Report.load(path)
+    assert report.operations() == operations
+    suites = {o.name: o.suite for o in OPERATIONS}
+    for name in operations:
+        found = [row.case for row in report.rows if row.operation == name]
+        assert found == [case.name for case in cases.cases_of(suites[name], list(map(int, sizes)))]
+    assert capsys.readouterr().out.count("\n| case | input | tubeskel | ") == len(operations)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_training_step_is_made_of(tmp_path, capsys):
+    path = tmp_path / "step.json"
+    assert main(["train-step", "--quick", "--json", str(path), "--markdown"]) == 0
+    (row,) = Report.load(path).rows
+    assert [peer.name for peer in row.peers] == ["scikit-image", "step", "step-srl"]
+    assert "| of the step | scikit-image | step † | step-srl † |" in capsys.readouterr().out
+
+
+def test_a_run_is_compared_with_an_earlier_one(tmp_path, capsys):
+    path, changed = tmp_path / "old.json", tmp_path / "changed.json"
+    run_it = ["tube", "--quick", "--cases", "random-0.5", "--peers", "scikit-image"]
+    assert main([*run_it, "--json", str(path)]) == 0
+    report = Report.load(path)
+    for factor, status in ((1e-6, 1), (1e6, 0)):
+        (row,) = report.rows
+        times = {field: getattr(row.ours, field) * factor for field in ("median", "low", "high")}
+        row = replace(row, ours=replace(row.ours, **times))
+        replace(report, rows=[row]).save(changed)
+        assert main([*run_it, "--compare", str(changed)]) == status
+        printed = capsys.readouterr()
+        assert "tubed_skeleton on random-0.5: " in printed.out
+        assert ("slower than before: tubed_skeleton on random-0.5" in printed.err) is bool(status)
+
+
+def test_growth_is_measured_and_drawn(monkeypatch, tmp_path, capsys):
+    wanted = ("foreground", "threads")
+    few = [one for one in growth.series() if one.operation == "thin" and one.quantity in wanted]
+    monkeypatch.setattr(growth, "series", lambda: iter(few))
+    path, picture = tmp_path / "growth.json", tmp_path / "growth.png"
+    assert main(["growth", "--quick", "--json", str(path), "--plot", str(picture)]) == 0
+    report = Report.load(path)
+    found = report.growth[0]
+    assert (found.operation, found.quantity) == ("thin", "foreground")
+    assert found.values == [8 * 4 * 1024, 16 * 4 * 1024]
+    assert len(found.times) == 2
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "how our time grows" in capsys.readouterr().out
 
 
 def test_the_figure_is_drawn(files, tmp_path, capsys):
@@ -181,3 +256,18 @@ def test_the_figure_is_drawn(files, tmp_path, capsys):
     assert out.read_bytes().startswith(b"\x89PNG")
     assert main(["figure", str(files[2]), "--out", str(out)]) == 2
     assert "the figure needs skeletonize" in capsys.readouterr().err
+
+
+def test_a_peer_that_takes_too_long_is_spared_larger_cases(monkeypatch, tmp_path, capsys):
+    def slow(module, threads):
+        clock = iter(range(0, 10**6, 1000))
+        monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+        return lambda mask: mask
+
+    peer = peers.Peer("slow", "dilate", "", "numpy", "numpy", slow, same_result=False)
+    monkeypatch.setattr(operations, "PEERS", (peer,))
+    path = tmp_path / "slow.json"
+    sizes = ["--sizes", "16", "32", "--cases", "tree-16", "tree-32"]
+    assert main(["dilate", "--quick", "--dims", "2", *sizes, "--json", str(path)]) == 0
+    assert [len(row.peers) for row in Report.load(path).rows] == [1, 0]
+    assert "not run: slow on tree-32: dilate took 1000 s on tree-16" in capsys.readouterr().out

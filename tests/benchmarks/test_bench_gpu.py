@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import device, gpu
+from benchmarks.cli import main
 from benchmarks.report import Report
 from benchmarks.timing import Time
 
@@ -42,15 +43,28 @@ def test_a_quick_run_ends_in_a_table_and_a_file(pretended, tmp_path, capsys):
     assert "1.00 µs a kernel in a graph" in text
     assert "quick run, not for quoting" in text
     report = Report.load(path)
-    assert [row.case for row in report.rows] == ["tree-512", "tubes-64", "2x2x64x64"]
+    names = ["tree-512", "tubes-64", "2x2x64x64", "2d-4x64x64"]
+    assert [row.case for row in report.rows] == names
     for row in report.rows:
         assert row.called is not None
+        assert row.warm is not None
         assert row.floor is not None
         assert row.floor > 0
         assert f"| {row.case} | " in text
     assert report.rows[0].shape == [4, 512, 512]
     assert report.rows[0].floor == pytest.approx(2 * 4 * 512 * 512 / 1e10)
+    assert report.rows[0].peers[0].name == "scikit-image, one core and copies"
     assert report.rows[2].peers[0].name == "torch, called"
+    assert [peer.name for peer in report.rows[3].peers][1:] == ["step, called", "step-srl, called"]
+
+
+def test_the_command_line_reaches_it(pretended, capsys):
+    assert main(["dilate", "--device", "cuda", "--sizes", "32", "--dims", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "| cube-32 | 1 x 32 x 32 x 32 |" in printed
+    assert "not run: cupy: cupy-cuda13x is not installed" in printed
+    assert main(["loss", "--device", "cuda", "--cases", "horse-1024"]) == 2
+    assert "unknown operation or case 'horse-1024'" in capsys.readouterr().err
 
 
 def test_the_bytes_of_a_loss():
@@ -66,19 +80,20 @@ def test_every_case_has_inputs():
     for operation in gpu.OPERATIONS:
         case = operation.cases[0]
         item = case.load()
-        shape = item.logits.shape if isinstance(item, gpu.LossInput) else item.shape
+        shape = gpu.main_array(item).shape
         assert len(shape) >= 3, f"{operation.name} works on batches"
+        assert operation.on_cpu.name == operation.name
 
 
 def test_a_wrong_result_stops_the_run(pretended, monkeypatch, capsys):
     results = iter([torch.zeros(2, 2), torch.ones(2, 2)])
     wrong = gpu.GpuOperation(
-        *("wrong", "wrong(x)", lambda item: next(results), gpu._pixels_that_differ, lambda item: 1),
-        *("none", (gpu.GpuCase("one", lambda: torch.zeros(2, 2)),)),
+        *("thin", "wrong(x)", lambda item: next(results), gpu._pixels_that_differ, lambda item: 1),
+        (gpu.GpuCase("one", lambda: torch.zeros(2, 2)),),
     )
     monkeypatch.setattr(gpu, "OPERATIONS", (wrong,))
     assert gpu.main([]) == 1
-    assert "wrong on one: 4 of 4 pixels differ between CPU and GPU" in capsys.readouterr().err
+    assert "thin on one: 4 of 4 pixels differ between CPU and GPU" in capsys.readouterr().err
 
 
 def test_unknown_names_are_refused(pretended, capsys):

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.compare import changes, drift
+from benchmarks.growth import fit
 from benchmarks.memory import Memory
-from benchmarks.report import PeerTime, Report, Row, environment
-from benchmarks.tables import format_seconds, markdown
+from benchmarks.report import Growth, PeerTime, Report, Row, environment
+from benchmarks.tables import format_seconds, markdown, overview
 from benchmarks.timing import Time
 
 
@@ -57,7 +59,9 @@ def test_derived_numbers(report):
 
 
 def test_a_report_survives_json(report, tmp_path):
+    report.growth = [Growth("thin", "batch", [1, 2], [report.rows[0].ours] * 2, 1.0, 0.0)]
     report.save(tmp_path / "new" / "folder.json")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["folder.json"]
     assert Report.load(tmp_path / "new" / "folder.json") == report
 
 
@@ -89,16 +93,65 @@ def test_markdown_is_a_table_with_its_summary(report):
     report.rows[1] = row("two", 1e-3, 200.0, runs=1)
     lines = markdown(report).splitlines()
     assert lines[0] == "**`thin(mask)`**"
-    assert lines[2] == (
-        "| case | input | tubeskel | Mpixel/s | copy | over copy | scikit-image | ratio |"
-    )
-    assert lines[4] == ("| one | 2 of 100 x 50 | 1.00 ms | 10.0 | 1.00 µs | 1000 | 100 ms | 100x |")
-    assert "| 200 s (1 run) |" in lines[5]
+    assert lines[2] == ("| case | input | tubeskel | Mpixel/s | copy | over copy | scikit-image |")
+    assert lines[4] == ("| one | 2 of 100 x 50 | 1.00 ms | 10.0 | 1.00 µs | 1000 | 100x (100 ms) |")
+    assert "| 200000x (200 s, 1 run) |" in lines[5]
     text = "\n".join(lines)
     assert "scikit-image 0.26.0 (Guo-Hall; same result, checked): geometric mean 4472x" in text
     assert "(target 200), least 100x on one (target 15), over 2 cases" in text
     assert "25% of the input's 0.0 MiB" in text
     assert lines[-1] == "Medians, one thread each; a, 2 cores; Python 3, numpy 2."
+
+
+def test_peers_with_another_result_are_marked(report):
+    other = replace(report.rows[0].peers[0], name="diplib", same_result=False, ratio=50)
+    report.rows[0].peers.append(other)
+    assert "| scikit-image | diplib † |" in markdown(report)
+    cells = overview(report).splitlines()[2].strip("| ").split(" | ")
+    assert cells[:3] == ["`thin(mask)`", "10.0", "1000"]
+    assert cells[3:] == ["scikit-image 200x (least 100x)", "diplib 50.0x (least 50.0x)"]
+
+
+def test_growth_has_a_table(report):
+    times = [Time(1e-3, 1e-3, 1e-3, 7), Time(4e-3, 4e-3, 4e-3, 7)]
+    report.growth = [Growth("thin", "pixels", [1000, 4000], times, 1.0, 0.02)]
+    line = "| thin | pixels | 1,000 | 4,000 | 1.00 ms | 4.00 ms | 1.00 ± 0.02 |"
+    assert line in markdown(report).splitlines()
+
+
+def test_exponents():
+    values = [1, 10, 100]
+    assert fit(values, [2 * value**1.5 for value in values]) == pytest.approx((1.5, 0), abs=1e-9)
+    exponent, error = fit(values, [1, 20, 100])
+    assert exponent == pytest.approx(1)
+    assert error > 0.1
+    assert fit([1, 2], [1, 4]) == pytest.approx((2, 0))
+
+
+def test_only_changes_beyond_noise_count(report):
+    def after(factor):
+        now = [replace(r, ours=scaled(r.ours, factor)) for r in report.rows[:1]]
+        (change,) = changes(report, replace(report, rows=now))
+        return change.slower, change.faster
+
+    def scaled(time, factor):
+        return Time(time.median * factor, time.low * factor, time.high * factor, time.runs)
+
+    assert after(1.15) == (False, False)  # the quartiles, 10 % off, overlap
+    assert after(1.3) == (True, False)
+    assert after(0.7) == (False, True)
+    assert drift(report, report) == 1
+
+
+def test_runs_that_cannot_be_compared(report):
+    with pytest.raises(ValueError, match="threads differ: 1 and 2"):
+        changes(report, replace(report, threads=2))
+    with pytest.raises(ValueError, match="no case in common"):
+        changes(report, replace(report, rows=[]))
+    with pytest.raises(ValueError, match="one of the two runs is a quick one"):
+        changes(report, replace(report, quick=True))
+    with pytest.raises(ValueError, match="gpu is None and 'H'"):
+        changes(report, replace(report, environment={**report.environment, "gpu": {"name": "H"}}))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from benchmarks import cases, memory, timing
 from benchmarks.cases import SUITES, Unavailable
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.timing import Effort, Time, in_turn
-from benchmarks.trees import tubes_3d, vessel_tree, vessel_tubes
+from benchmarks.trees import diagonal_bars, tubes_3d, vessel_tree, vessel_tubes
 
 LEE = next(operation for operation in OPERATIONS if operation.name == "skeletonize_3d")
 EFFORT = Effort(runs=7, seconds=1.0, slow_runs=3, slow_seconds=10.0, once=20.0)
@@ -127,6 +127,19 @@ def test_volumes_are_read_as_masks_in_order_of_depth(tmp_path, monkeypatch):
         assert mask.dtype == bool
         assert mask.flags.c_contiguous
         np.testing.assert_array_equal(mask, labels > 0)
+
+
+def test_bars_are_parallel_to_the_diagonal():
+    for dims in (2, 3):
+        bars = diagonal_bars(32, dims, width=2, number=4)
+        assert bars.mean() == (2 * 4 / 32) ** (dims - 1)
+        np.testing.assert_array_equal(bars, np.roll(bars, (1,) * dims, tuple(range(dims))))
+
+
+def test_cases_are_found_by_name_also_of_other_sizes():
+    assert cases.find_case("masks", "random-0.5").load()[0].shape == (512, 512)
+    assert cases.find_case("masks", "square-32").load()[0].sum() == 28**2
+    assert cases.find_case("volumes", "cube-32").load()[0].shape == (32, 32, 32)
 
 
 @pytest.mark.parametrize("peer", LEE.peers, ids=lambda peer: peer.name)
