@@ -168,9 +168,6 @@ def _time(
     def over_inputs(function: Callable[[Any], Any]) -> Callable[[], list[Any]]:
         return lambda: [function(item) for item in inputs]
 
-    for peer, function in peers.items():
-        if peer.compiles:
-            over_inputs(function)()
     sides: dict[str, Callable[[], Any]] = {OURS: over_inputs(operation.ours)}
     sides |= {peer.name: over_inputs(function) for peer, function in peers.items()}
     times = in_turn(sides, effort, check)
