@@ -55,12 +55,16 @@ TUBESKEL_INLINE void add_pixel(Real* sums, const Real& s) {
 
 // A pixel that has the class in the target.
 template <class Real, class Mask>
-TUBESKEL_INLINE void add_target(Real* sums, const Real& s, const Real& cross_entropy,
-                                const Mask& own) {
+TUBESKEL_INLINE void add_target(Real* sums, const Real& s, const Mask& own) {
   const Real zero{}, one = splat<Real>(1);
   sums[kIntersection] += own ? s : zero;
-  sums[kCrossEntropy] += own ? cross_entropy : zero;
   sums[kTarget] += own ? one : zero;
+}
+
+// The cross-entropy of a pixel, of those that count for the class.
+template <class Real, class Mask>
+TUBESKEL_INLINE void add_cross_entropy(Real* sums, const Real& cross_entropy, const Mask& counts) {
+  sums[kCrossEntropy] += counts ? cross_entropy : Real{};
 }
 
 // A pixel on the tube of the class.
@@ -89,8 +93,8 @@ TUBESKEL_INLINE void add_sigmoid(Real* sums, const Real& z, const Real& s, const
   sums[kPixels] += valid ? one : zero;
   sums[kPredicted] += valid ? s : zero;
   sums[kUniform] += valid ? minus_log_s + minus_log_q : zero;
-  sums[kCrossEntropy] += valid ? minus_log_q : zero;
-  add_target(sums, s, minus_log_s - minus_log_q, own);
+  add_cross_entropy(sums, own ? minus_log_s : minus_log_q, valid);
+  add_target(sums, s, own);
   add_tube(sums, s, minus_log_s, tube, log_recall);
 }
 

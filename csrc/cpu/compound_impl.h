@@ -203,14 +203,17 @@ template <class T, class Real>
 KERNEL void add_softmax_chunk(const Chunk<T, Real>& chunk, typename Chunk<T, Real>::Vector* sums) {
   using Vector = typename Chunk<T, Real>::Vector;
   const CompoundProblem& problem = chunk.problem;
-  alignas(64) Real inverse[kPixelsAtOnce], largest[kPixelsAtOnce], log_sum[kPixelsAtOnce];
+  alignas(64) Real largest[kPixelsAtOnce], sum[kPixelsAtOnce];
+  alignas(64) Real inverse[kPixelsAtOnce], log_sum[kPixelsAtOnce];  // of the sum; ignored: s = 0
   for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes) {
     const auto softmax = chunk.exponentiate(i, [](int64_t, const Vector&) {});
-    const Vector one = core::splat<Vector>(1), none{};
-    store_vector(inverse + i, chunk.target.ignored ? (chunk.valid(i) ? one / softmax.sum : none)
-                                                   : one / softmax.sum);
     store_vector(largest + i, softmax.largest);
-    store_vector(log_sum + i, core::logarithm(softmax.sum));
+    store_vector(sum + i, softmax.sum);
+  }
+  for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes) {
+    const Vector own = load_vector<Vector>(sum + i), share = core::splat<Vector>(1) / own;
+    store_vector(inverse + i, chunk.valid(i) ? share : Vector{});
+    store_vector(log_sum + i, core::logarithm(own));
   }
   for (int64_t c = 0; c < chunk.channels; ++c, sums += core::kSums) {
     const auto s = [&](int i) {
@@ -223,8 +226,10 @@ KERNEL void add_softmax_chunk(const Chunk<T, Real>& chunk, typename Chunk<T, Rea
     Vector local[core::kSums] = {};
     for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes) core::add_pixel(local, s(i));
     if (may_hold(chunk.target.held, c))
-      for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes)
-        core::add_target(local, s(i), minus_log_s(i), chunk.in_target(c, i));
+      for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes) {
+        core::add_target(local, s(i), chunk.in_target(c, i));
+        core::add_cross_entropy(local, minus_log_s(i), chunk.in_target(c, i));
+      }
     if (c > 0 && may_hold(chunk.tube.held, c))
       for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes)
         core::add_tube(local, s(i), minus_log_s(i), chunk.on_tube(c, i), problem.log_recall);

@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -260,8 +263,8 @@ def test_the_figure_is_drawn(files, tmp_path, capsys):
 
 def test_a_peer_that_takes_too_long_is_spared_larger_cases(monkeypatch, tmp_path, capsys):
     def slow(module, threads):
-        clock = iter(range(0, 10**6, 1000))
-        monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+        clock = SimpleNamespace(perf_counter=partial(next, count(0, 1000)))
+        monkeypatch.setattr(timing, "time", clock)
         return lambda mask: mask
 
     peer = peers.Peer("slow", "dilate", "", "numpy", "numpy", slow, same_result=False)
