@@ -25,21 +25,44 @@ print(report.decode() if report else "clean")
 """
 
 
-def run(kind: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=harness.environment(kind),
-        cwd=harness.REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(kind: str, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with open(output, "w") as file:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=harness.environment(kind),
+            cwd=harness.REPOSITORY,
+            stdout=file,
+            stderr=file,
+        )
 
 
-def report_of(kind: str, toy: str, arguments: str) -> str:
-    toys = str(HERE / "kernels" / "toys.cu")
-    code = CALL_TOY.format(arguments=arguments)
-    return run(kind, "-c", code, str(HERE.parent / "helpers"), toys, toy).stdout
+@pytest.fixture(scope="module", autouse=True)
+def suites(tmp_path_factory):
+    """Processes that test all kernels on a build of each kind, beside what is tested here."""
+    # Sanitizers report from below Python, and the process ends with that.
+    options = ["-vx", "--capture=sys", "-p", "no:cacheprovider"]
+    started = {}
+    for kind in ("sanitizers", "races"):
+        output = tmp_path_factory.mktemp(kind) / "output"
+        started[kind] = start(kind, output, "-m", "pytest", str(HERE), *options), output
+    yield started
+    for process, _ in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def report_of(tmp_path):
+    """A function: call a toy on a build of a kind, return all that is said about it."""
+
+    def report(kind: str, toy: str, arguments: str) -> str:
+        code = CALL_TOY.format(arguments=arguments)
+        toys = str(HERE / "kernels" / "toys.cu")
+        output = tmp_path / "output"
+        start(kind, output, "-c", code, str(HERE.parent / "helpers"), toys, toy).wait()
+        return output.read_text()
+
+    return report
 
 
 @pytest.mark.parametrize(
@@ -56,7 +79,7 @@ def report_of(kind: str, toy: str, arguments: str) -> str:
         ("overflow", "32", "shift exponent 32 is too large"),
     ],
 )
-def test_sanitizers_see_faults(toy, arguments, report):
+def test_sanitizers_see_faults(report_of, toy, arguments, report):
     found = report_of("sanitizers", toy, arguments)
     assert report in found
     assert report == "clean" or f"{toy}_kernel" in found
@@ -77,13 +100,13 @@ def test_sanitizers_see_faults(toy, arguments, report):
         pytest.param(8, 1, False, id="neighbouring bytes"),
     ],
 )
-def test_races_are_seen(how, blocks, race):
+def test_races_are_seen(report_of, how, blocks, race):
     found = report_of("races", "race", f"{how}, {blocks}, place, flags")
     assert ("race in global memory: thread " if race else "clean") in found
 
 
-@pytest.mark.parametrize("kind", ["sanitizers", "races"])
-def test_all_kernels_are_without_faults(kind):
-    # Sanitizers report from below Python, and the process ends with that.
-    done = run(kind, "-m", "pytest", str(HERE), "-vx", "--capture=sys", "-p", "no:cacheprovider")
-    assert done.returncode == 0, done.stdout[-10000:]
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["races", "sanitizers"])
+def test_all_kernels_are_without_faults(suites, kind):
+    process, output = suites[kind]
+    assert process.wait() == 0, output.read_text()[-10000:]

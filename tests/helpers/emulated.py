@@ -47,7 +47,7 @@ KIND = os.environ.get("TUBESKEL_EMULATED", "plain")
 
 def environment(kind: str) -> dict[str, str]:
     """Return the environment of a process that loads libraries of a kind."""
-    changed = {"TUBESKEL_EMULATED": kind}
+    changed = {"TUBESKEL_EMULATED": kind, "OMP_NUM_THREADS": "1"}
     if kind == "sanitizers":
         # AddressSanitizer comes before all else; Python leaks at its end.
         libraries = [library_of_compiler(name) for name in ("libasan.so", "libstdc++.so.6")]
