@@ -44,6 +44,20 @@ HERE = Path(__file__).parent
             "test_emulated_thin.py",
             id="thinning with a rim too narrow by one",
         ),
+        pytest.param(
+            "thin_lee.cu",
+            "} while (answer & kDoubt);",
+            "} while (false);",
+            "test_emulated_lee.py",
+            id="tiles that do not look again",
+        ),
+        pytest.param(
+            "components.cu",
+            "} while (vote.any(said));",
+            "} while (vote.any(said) && false);",
+            "test_emulated_lee.py",
+            id="a flood of one round",
+        ),
     ],
 )
 def test_a_planted_bug_is_caught(source, right, wrong, tests):
