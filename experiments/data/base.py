@@ -24,14 +24,26 @@ class Sample:
     id : str
         Unique in its data set; names the prediction's file.
     image : numpy.ndarray
-        (C, H, W) float32, each channel with mean 0 and standard deviation 1.
+        (C, *spatial) float32, each channel with mean 0 and standard deviation 1; 2D or 3D.
     label : numpy.ndarray
-        (H, W) uint8, class of each pixel, 0 is background.
+        (*spatial) uint8, class of each pixel, 0 is background.
+    ignore : numpy.ndarray, optional
+        (*spatial) bool: pixels without a label, neither trained on nor scored.
+    field_of_view : numpy.ndarray, optional
+        (*spatial) bool: where the owners score; trained on as a whole, scored both ways.
+    spacing : tuple of float
+        Size of a pixel along each spatial axis, in the unit of the data set.
+    group : str
+        Samples of one group (a patient, a stack) are never on both sides of a split.
     """
 
     id: str
     image: np.ndarray
     label: np.ndarray
+    ignore: np.ndarray | None = None
+    field_of_view: np.ndarray | None = None
+    spacing: tuple[float, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,10 +96,11 @@ class DataConfig:
 
 
 def standardise(image: np.ndarray) -> np.ndarray:
-    """Return (C, H, W) as float32 with mean 0 and standard deviation 1 in each channel."""
+    """Return (C, *spatial) as float32 with mean 0 and standard deviation 1 in each channel."""
     image = image.astype(np.float32)
-    mean = image.mean(axis=(1, 2), keepdims=True)
-    deviation = image.std(axis=(1, 2), keepdims=True)
+    spatial = tuple(range(1, image.ndim))
+    mean = image.mean(axis=spatial, keepdims=True)
+    deviation = image.std(axis=spatial, keepdims=True)
     return (image - mean) / np.maximum(deviation, 1e-6)
 
 
