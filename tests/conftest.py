@@ -1,4 +1,4 @@
-"""What all suites share: reproducible property tests, the data folder, the `cuda` marker."""
+"""What all suites share: reproducible property tests, the data folder, the devices."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests" / "helpers"))  # modules that several suites import
+
+from devices import DEVICES  # noqa: E402
 
 hypothesis.settings.register_profile(
     "tubeskel",
@@ -54,6 +56,24 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("no data sets beside the checkout (../shared/data)")
     return folder
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Each device in turn. A test makes its tensors there, unless it says where."""
+    if request.param == "cpu":
+        yield request.param
+        return
+    import torch
+
+    with torch.device(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def sync_checks(monkeypatch):
+    """Values that are not allowed are a ValueError on CUDA too."""
+    monkeypatch.setenv("TUBESKEL_SYNC_CHECKS", "1")
 
 
 @pytest.fixture

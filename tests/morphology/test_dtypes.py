@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from devices import as_array, same
 from mask_shapes import make_labels
 from tube_oracle import reference_tube, reference_tube_per_class
 
@@ -23,64 +24,65 @@ def to_tensor(labels, dtype):
     return torch.from_numpy(labels).to(getattr(torch, dtype))
 
 
-KINDS = [
-    *((to_array, dtype) for dtype in ["bool", *INTEGERS, *FLOATS]),
-    *((to_tensor, dtype) for dtype in ["bool", *INTEGERS, *FLOATS, "bfloat16"]),
-]
+def to_gpu(labels, dtype):
+    return to_tensor(labels, dtype).cuda()
 
 
-def numpy_of(result):
-    if isinstance(result, torch.Tensor):
-        result = result.double() if result.is_floating_point() else result
-        return result.numpy()
-    return result
+MAKERS = [to_array, to_tensor, pytest.param(to_gpu, marks=pytest.mark.cuda)]
 
 
-@pytest.mark.parametrize(("kind", "dtype"), KINDS)
+def kinds(*dtypes):
+    """Each maker with each dtype that it can make."""
+    for dtype in dtypes:
+        yield to_array, dtype
+    for dtype in (*dtypes, "bfloat16"):
+        yield to_tensor, dtype
+        yield pytest.param(to_gpu, dtype, marks=pytest.mark.cuda)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), kinds("bool", *INTEGERS, *FLOATS))
 def test_skeletons_are_bool_and_of_the_same_kind(kind, dtype):
     image = kind(LABELS, dtype)
     for function in (tubeskel.skeletonize, tubeskel.thin, tubeskel.dilate):
         result = function(image)
         assert type(result) is type(image)
-        assert result.dtype == (torch.bool if kind is to_tensor else np.bool_)
-        assert np.array_equal(numpy_of(result), function(LABELS != 0))
+        assert result.dtype == (torch.bool if isinstance(image, torch.Tensor) else np.bool_)
+        assert same(result, function(LABELS != 0))
 
 
-@pytest.mark.parametrize(("kind", "dtype"), KINDS)
+@pytest.mark.parametrize(("kind", "dtype"), kinds("bool", *INTEGERS, *FLOATS))
 def test_tubes_are_of_the_same_kind_and_dtype(kind, dtype):
     labels = kind(LABELS, dtype)
     tube = tubeskel.tubed_skeleton(labels)
     assert type(tube) is type(labels)
     assert tube.dtype == labels.dtype
-    assert np.array_equal(numpy_of(tube), reference_tube(numpy_of(labels)))
+    assert same(tube, reference_tube(as_array(labels)))
     tube = tubeskel.tubed_skeleton(labels, per_class=True)
-    assert np.array_equal(numpy_of(tube), reference_tube_per_class(numpy_of(labels)))
+    assert same(tube, reference_tube_per_class(as_array(labels)))
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [k for k in KINDS if k[1] != "bool"])
+@pytest.mark.parametrize(("kind", "dtype"), kinds(*INTEGERS, *FLOATS))
 @pytest.mark.parametrize("ignore_index", [1, 3, 0, 255, -1, 1000, 2**31, -(2**63), 2**63 - 1])
 def test_ignore_index_whether_the_dtype_can_hold_it_or_not(kind, dtype, ignore_index):
     labels = kind(LABELS, dtype)
     tube = tubeskel.tubed_skeleton(labels, ignore_index=ignore_index)
-    assert np.array_equal(numpy_of(tube), reference_tube(LABELS, ignore_index=ignore_index))
+    assert same(tube, reference_tube(LABELS, ignore_index=ignore_index))
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 @pytest.mark.parametrize("ignore_index", [2**63, 2**64 - 1, 2**64, -(2**70)])
 def test_ignore_index_beyond_the_signed_64_bits_is_refused(kind, ignore_index):
     with pytest.raises(ValueError, match=rf"ignore_index .*got {ignore_index}"):
         tubeskel.tubed_skeleton(kind(LABELS.astype(np.uint64)), ignore_index=ignore_index)
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_ignored_minus_one_is_not_the_largest_unsigned_label(kind):
     labels = np.full((9, 40), 255, dtype=np.uint8)
     tube = tubeskel.tubed_skeleton(kind(labels), ignore_index=-1)
-    assert np.array_equal(np.asarray(tube), reference_tube(labels))
+    assert same(tube, reference_tube(labels))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("kind", [to_array, to_tensor])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_any_nonzero_float_is_foreground(kind, dtype):
     tiny = np.finfo(dtype).smallest_subnormal
     values = [0.0, -0.0, np.inf, -np.inf, -1.5, tiny, -tiny, 0.3]
@@ -89,15 +91,15 @@ def test_any_nonzero_float_is_foreground(kind, dtype):
     expected = tubeskel.skeletonize(image != 0)
     assert expected.sum() == 6
     image = kind(image, dtype)
-    assert np.array_equal(numpy_of(tubeskel.skeletonize(image)), expected)
-    tube = numpy_of(tubeskel.tubed_skeleton(image))
+    assert same(tubeskel.skeletonize(image), expected)
+    tube = as_array(tubeskel.tubed_skeleton(image))
     assert np.array_equal(tube[1, 1::3], np.asarray(values, dtype=dtype).astype(tube.dtype))
 
 
-@pytest.mark.parametrize("kind", [to_array, to_tensor])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_negative_labels_are_foreground(kind):
     labels = kind(-LABELS, "int8")
-    assert np.array_equal(numpy_of(tubeskel.tubed_skeleton(labels)), -reference_tube(LABELS))
+    assert same(tubeskel.tubed_skeleton(labels), -reference_tube(LABELS))
 
 
 def test_bools_that_are_neither_0_nor_1_in_memory_are_true():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from devices import same
 
 import tubeskel
 from tubeskel import _torch_ops
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 @pytest.mark.parametrize("ignore_index", [None, 7, -2])
@@ -20,7 +23,7 @@ def test_numbered_classes_have_the_same_tubes(dtype, ignore_index):
     tube = tubeskel.tubed_skeleton(classes, **options)
     expected = tubeskel.tubed_skeleton(labels, ignore_index=ignore_index, **options)
     integers = _torch_ops.as_integers(labels).masked_fill(tube == 0, 0)
-    assert torch.equal(integers.view(dtype), expected)
+    assert same(integers.view(dtype), expected)
 
 
 @pytest.mark.parametrize("dtype", _torch_ops.FLOAT_DTYPES)

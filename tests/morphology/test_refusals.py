@@ -19,7 +19,6 @@ FUNCTIONS = {
     "tubed_skeleton_and_counts": lambda x, **kw: tubeskel.tubed_skeleton_and_counts(x, 3, **kw),
 }
 function = pytest.mark.parametrize("name", FUNCTIONS)
-kind = pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 IMAGE = np.eye(7, dtype=np.uint8)
 
 
@@ -59,7 +58,6 @@ def test_ragged_lists(name):
 
 
 @function
-@kind
 @pytest.mark.parametrize("ndim", [0, 1, 4, 5])
 def test_numbers_of_axes(name, kind, ndim):
     if name == "skeletonize":
@@ -69,7 +67,6 @@ def test_numbers_of_axes(name, kind, ndim):
         FUNCTIONS[name](kind(np.zeros((2,) * ndim)))
 
 
-@kind
 def test_thin_is_2d_as_in_scikit_image(kind):
     volume = kind(np.zeros((3, 4, 5), dtype=np.uint8))
     for options in ({}, {"spatial_dims": 3}):
@@ -78,7 +75,6 @@ def test_thin_is_2d_as_in_scikit_image(kind):
 
 
 @function
-@kind
 @pytest.mark.parametrize("bad", [0, 1, 4, -2, 2**70])
 def test_values_of_spatial_dims(name, kind, bad):
     with pytest.raises(ValueError, match=f"spatial_dims .*{bad}"):
@@ -93,7 +89,6 @@ def test_types_of_spatial_dims(name, bad):
 
 
 @function
-@kind
 @pytest.mark.parametrize(("spatial", "shape"), [(2, ()), (2, (5,)), (3, (5, 5))])
 def test_fewer_axes_than_spatial_dims(name, kind, spatial, shape):
     with pytest.raises(ValueError, match=called(name)):
@@ -101,17 +96,16 @@ def test_fewer_axes_than_spatial_dims(name, kind, spatial, shape):
 
 
 @pytest.mark.parametrize("name", ["skeletonize", "thin", "dilate", "tubed_skeleton"])
-@kind
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_nan_is_named(name, kind, dtype, sign):
+def test_nan_is_named(name, kind, sync_checks, dtype, sign):
     image = np.zeros((20, 70), dtype=dtype)
     image[11, 66] = np.copysign(np.nan, sign)
     with pytest.raises(ValueError, match=rf"{called(name)} holds nan"):
         FUNCTIONS[name](kind(image))
 
 
-def test_nan_of_bfloat16_and_of_one_class():
+def test_nan_of_bfloat16_and_of_one_class(device, sync_checks):
     labels = torch.ones(3, 70, dtype=torch.bfloat16)
     labels[1, 65] = torch.nan
     with pytest.raises(ValueError, match="labels holds nan"):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from devices import same
 from mask_shapes import make_labels
 
 import tubeskel
 
-LABELS = torch.from_numpy(make_labels((40, 150), 4, seed=2))
+LABELS = make_labels((40, 150), 4, seed=2)
+pytestmark = pytest.mark.usefixtures("device")
 FUNCTIONS = (tubeskel.skeletonize, tubeskel.thin, tubeskel.dilate, tubeskel.tubed_skeleton)
 function = pytest.mark.parametrize("function", FUNCTIONS)
+
+
+@pytest.fixture
+def labels(device):
+    return torch.from_numpy(LABELS).to(device)
+
 
 LAYOUTS = {
     "transposed": lambda x: x.T.contiguous().T,
@@ -28,20 +35,20 @@ LAYOUTS = {
 
 @function
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_layouts_do_not_matter(function, layout):
-    tensor = layout(LABELS)
+def test_layouts_do_not_matter(function, labels, layout):
+    tensor = layout(labels)
     result = function(tensor)
     assert type(result) is torch.Tensor
     assert result.is_contiguous()
     assert not result.requires_grad
     assert result.dtype == (tensor.dtype if function is tubeskel.tubed_skeleton else torch.bool)
-    assert np.array_equal(result.numpy(), function(LABELS.numpy()))
+    assert same(result, function(LABELS))
 
 
 @function
-def test_expanded_and_channels_last_batches(function):
-    batch = LABELS.expand(2, 3, 40, 150)
-    expected = function(LABELS)
+def test_expanded_and_channels_last_batches(function, labels):
+    batch = labels.expand(2, 3, 40, 150)
+    expected = function(labels)
     for tensor in (batch, batch.contiguous(memory_format=torch.channels_last)):
         result = function(tensor, spatial_dims=2)
         assert result.is_contiguous()
@@ -49,22 +56,22 @@ def test_expanded_and_channels_last_batches(function):
 
 
 @function
-def test_inside_inference_mode_and_no_grad(function):
-    expected = function(LABELS)
+def test_inside_inference_mode_and_no_grad(function, labels):
+    expected = function(labels)
     with torch.inference_mode():
-        assert torch.equal(function(LABELS), expected)
+        assert torch.equal(function(labels), expected)
     with torch.no_grad():
-        assert torch.equal(function(LABELS.float().requires_grad_()).to(expected.dtype), expected)
+        assert torch.equal(function(labels.float().requires_grad_()).to(expected.dtype), expected)
 
 
 @function
-def test_subclasses_of_tensors_are_tensors(function):
+def test_subclasses_of_tensors_are_tensors(function, labels):
     class Mask(torch.Tensor):
         pass
 
-    result = function(LABELS.as_subclass(Mask))
+    result = function(labels.as_subclass(Mask))
     assert isinstance(result, torch.Tensor)
-    assert torch.equal(result.as_subclass(torch.Tensor), function(LABELS))
+    assert torch.equal(result.as_subclass(torch.Tensor), function(labels))
 
 
 @function
