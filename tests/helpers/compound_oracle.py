@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from devices import here
 from srl_oracle import one_hot
 from torch.nn import functional
 
@@ -128,17 +129,25 @@ def compound(
 def softmax_case(samples=2, channels=4, shape=(13, 21), dtype=torch.float64, seed=0):
     """Logits that need a gradient, a target of random labels, a part of it as the tube."""
     generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(samples, channels, *shape, generator=generator, dtype=torch.float64)
-    target = torch.randint(0, channels, (samples, *shape), generator=generator)
-    tube = torch.where(torch.rand(samples, *shape, generator=generator) < 0.3, target, 0)
-    return logits.to(dtype).requires_grad_(), target, tube
+    logits = random_logits((samples, channels, *shape), generator)
+    size = (samples, *shape)
+    target = torch.randint(0, channels, size, generator=generator, device="cpu")
+    return here(logits.to(dtype)).requires_grad_(), *with_tube(target, generator)
 
 
 def sigmoid_case(samples=2, channels=3, shape=(13, 21), dtype=torch.float64, seed=0):
     """The same with masks of 0 and 1 for each channel."""
     generator = torch.Generator().manual_seed(seed)
     size = (samples, channels, *shape)
-    logits = 3 * torch.randn(size, generator=generator, dtype=torch.float64)
-    target = (torch.rand(size, generator=generator) < 0.4).long()
-    tube = torch.where(torch.rand(size, generator=generator) < 0.3, target, 0)
-    return logits.to(dtype).requires_grad_(), target, tube
+    logits = random_logits(size, generator)
+    target = (torch.rand(size, generator=generator, device="cpu") < 0.4).long()
+    return here(logits.to(dtype)).requires_grad_(), *with_tube(target, generator)
+
+
+def random_logits(size, generator):
+    return 3 * torch.randn(size, generator=generator, dtype=torch.float64, device="cpu")
+
+
+def with_tube(target, generator):
+    share = torch.rand(target.shape, generator=generator, device="cpu")
+    return here(target), here(torch.where(share < 0.3, target, 0))

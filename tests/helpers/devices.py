@@ -21,6 +21,14 @@ def maker_of(kind: str) -> Callable[[np.ndarray], Any]:
     return lambda array: torch.from_numpy(array).to(kind)
 
 
+def here(tensor: Any) -> Any:
+    """A tensor made on the CPU, on the device of the test; a leaf of the graph again."""
+    import torch
+
+    moved = tensor.detach().to(torch.get_default_device())
+    return moved.requires_grad_(tensor.requires_grad)
+
+
 def as_array(result: Any) -> np.ndarray:
     """A result of any kind as an array; NumPy has no bfloat16, float64 holds its values."""
     if isinstance(result, np.ndarray):

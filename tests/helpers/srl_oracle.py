@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from devices import here
 from mask_shapes import make_labels
 from tube_oracle import reference_tube, reference_tube_per_class
 
@@ -53,16 +54,17 @@ def reference_implementation(logits, tube, *, batch_dice, smooth=1e-5) -> torch.
 def make_case(samples=3, channels=4, shape=(30, 70), dtype=torch.float64, seed=0):
     """Logits that need a gradient, and a target in blobs."""
     generator = torch.Generator().manual_seed(seed)
-    logits = 3 * torch.randn(samples, channels, *shape, generator=generator, dtype=torch.float64)
+    size = (samples, channels, *shape)
+    logits = 3 * torch.randn(size, generator=generator, dtype=torch.float64, device="cpu")
     targets = [make_labels(shape, channels, seed + i) for i in range(samples)]
-    return logits.to(dtype).requires_grad_(), torch.from_numpy(np.stack(targets))
+    return here(logits.to(dtype)).requires_grad_(), here(torch.from_numpy(np.stack(targets)))
 
 
 def tube_of(target, radius=2, per_class=False, ignore_index=None) -> torch.Tensor:
     """The tubes of a (B, H, W) target, by scikit-image."""
     make = reference_tube_per_class if per_class else reference_tube
-    tubes = [make(image, radius, ignore_index) for image in target.numpy()]
-    return torch.from_numpy(np.stack(tubes))
+    tubes = [make(image, radius, ignore_index) for image in target.cpu().numpy()]
+    return torch.from_numpy(np.stack(tubes)).to(target.device)
 
 
 def value_and_grad(loss, logits):

@@ -13,16 +13,37 @@ from compound_oracle import sigmoid_case, softmax_case
 
 from tubeskel import DiceCESkeletonRecallLoss, dice_ce_srl_loss
 
-LOGITS, TARGET, TUBE = softmax_case(channels=3, dtype=torch.float32)
+pytestmark = pytest.mark.usefixtures("device")
+
 LABEL_DTYPES = ["uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"]
 
 
+@pytest.fixture
+def case(device):
+    return softmax_case(channels=3, dtype=torch.float32)
+
+
+@pytest.fixture
+def logits(case):
+    return case[0]
+
+
+@pytest.fixture
+def target(case):
+    return case[1]
+
+
+@pytest.fixture
+def tube(case):
+    return case[2]
+
+
 @pytest.mark.parametrize("dtype", LABEL_DTYPES)
-def test_labels_of_any_integer_type(dtype):
-    expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE)
-    target, tube = (labels.to(getattr(torch, dtype)) for labels in (TARGET, TUBE))
-    for shaped in (target, target[:, None]):
-        assert torch.equal(dice_ce_srl_loss(LOGITS, shaped, tube=tube), expected)
+def test_labels_of_any_integer_type(logits, target, tube, dtype):
+    expected = dice_ce_srl_loss(logits, target, tube=tube)
+    labels, of_tube = (labels.to(getattr(torch, dtype)) for labels in (target, tube))
+    for shaped in (labels, labels[:, None]):
+        assert torch.equal(dice_ce_srl_loss(logits, shaped, tube=of_tube), expected)
 
 
 def test_bools_are_labels_of_two_classes():
@@ -35,21 +56,21 @@ def test_bools_are_labels_of_two_classes():
 @pytest.mark.parametrize("name", ["target", "tube"])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
 @pytest.mark.parametrize("bad", [3, 100, -1])
-def test_values_out_of_range(name, dtype, bad):
+def test_values_out_of_range(logits, target, tube, sync_checks, name, dtype, bad):
     if bad < 0 and dtype.startswith("u"):
         bad = 255
-    labels = {"target": TARGET, "tube": TUBE}
+    labels = {"target": target, "tube": tube}
     spoilt = labels[name].clone().to(getattr(torch, dtype))
     spoilt[1, 7, 20] = bad
     with pytest.raises(ValueError, match=rf"{name} holds {bad}; allowed: 0\.\.2"):
-        dice_ce_srl_loss(LOGITS, **(labels | {name: spoilt}))
+        dice_ce_srl_loss(logits, **(labels | {name: spoilt}))
 
 
 @pytest.mark.parametrize("name", ["target", "tube"])
-def test_soft_labels_are_refused(name):
-    labels = {"target": TARGET, "tube": TUBE}
+def test_soft_labels_are_refused(logits, target, tube, name):
+    labels = {"target": target, "tube": tube}
     with pytest.raises(ValueError, match=rf"{name} must hold integers or bools, got torch.float32"):
-        dice_ce_srl_loss(LOGITS, **(labels | {name: labels[name].float()}))
+        dice_ce_srl_loss(logits, **(labels | {name: labels[name].float()}))
 
 
 OPTIONS = [
@@ -75,18 +96,18 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("name", "bad", "error"), OPTIONS, ids=lambda value: str(value)[:20])
-def test_options(name, bad, error):
+def test_options(logits, target, tube, name, bad, error):
     shown = re.escape(str(bad))
     with pytest.raises(error, match=f"{name} .*{shown}"):
-        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, **{name: bad})
+        dice_ce_srl_loss(logits, target, tube=tube, **{name: bad})
     with pytest.raises(error, match=f"{name} .*{shown}"):
         DiceCESkeletonRecallLoss(**{name: bad})
 
 
 @pytest.mark.parametrize("weights", [[1.0, 2.0], torch.ones(4)])
-def test_class_weights_for_another_number_of_classes(weights):
+def test_class_weights_for_another_number_of_classes(logits, target, tube, weights):
     with pytest.raises(ValueError, match=f"class_weights .* 3 channels, got {len(weights)}"):
-        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, class_weights=weights)
+        dice_ce_srl_loss(logits, target, tube=tube, class_weights=weights)
 
 
 def test_class_weights_of_another_shape():
@@ -101,13 +122,13 @@ def test_no_tube_is_needed_without_its_term():
         dice_ce_srl_loss(logits, target)
 
 
-def test_layouts_and_the_input_is_left_alone():
-    logits = LOGITS.detach().clone().requires_grad_()
-    expected = dice_ce_srl_loss(logits, TARGET, tube=TUBE)
+def test_layouts_and_the_input_is_left_alone(logits, target, tube):
+    before = logits.detach().clone()
+    expected = dice_ce_srl_loss(logits, target, tube=tube)
     strided = logits.mT.contiguous().mT
-    assert torch.equal(dice_ce_srl_loss(strided, TARGET.mT.contiguous().mT, tube=TUBE), expected)
+    assert torch.equal(dice_ce_srl_loss(strided, target.mT.contiguous().mT, tube=tube), expected)
     expected.backward()
-    assert torch.equal(logits, LOGITS)
+    assert torch.equal(logits, before)
 
 
 # ---- the module
@@ -123,27 +144,27 @@ def test_the_module_has_the_options_of_the_function():
 @pytest.mark.parametrize(
     "options", [{}, {"recall": "log", "batch": False}, {"class_weights": [1.0, 2.0, 3.0]}], ids=str
 )
-def test_the_module_equals_the_function(options):
+def test_the_module_equals_the_function(logits, target, tube, options):
     module = DiceCESkeletonRecallLoss(alpha=2.0, **options)
-    expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=2.0, **options)
+    expected = dice_ce_srl_loss(logits, target, tube=tube, alpha=2.0, **options)
     for other in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
-        assert torch.equal(other(LOGITS, TARGET, TUBE), expected)
+        assert torch.equal(other(logits, target, tube), expected)
         assert repr(other) == repr(module)
-    loss, terms = module(LOGITS, TARGET, TUBE, return_terms=True)
+    loss, terms = module(logits, target, tube, return_terms=True)
     assert torch.equal(loss, expected)
     assert list(terms) == ["dice", "ce", "recall"]
     assert not module.state_dict()
 
 
-def test_a_schedule_of_alpha():
+def test_a_schedule_of_alpha(logits, target, tube):
     module = DiceCESkeletonRecallLoss(alpha=lambda progress: 4 * progress)
     for progress in (0.0, 0.25, 1.0):
         module.set_progress(progress)
-        expected = dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=4 * progress)
-        assert torch.equal(module(LOGITS, TARGET, TUBE), expected)
+        expected = dice_ce_srl_loss(logits, target, tube=tube, alpha=4 * progress)
+        assert torch.equal(module(logits, target, tube), expected)
     assert torch.equal(
-        module(LOGITS, TARGET, TUBE, alpha=0.5),
-        dice_ce_srl_loss(LOGITS, TARGET, tube=TUBE, alpha=0.5),
+        module(logits, target, tube, alpha=0.5),
+        dice_ce_srl_loss(logits, target, tube=tube, alpha=0.5),
     )
 
 

@@ -9,6 +9,8 @@ from srl_oracle import value_and_grad
 
 from tubeskel import dice_ce_srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 RECALLS = ["linear", "log", "cross_entropy", "tversky"]
 
 
@@ -34,7 +36,7 @@ def test_gradcheck(recall, batch, activation):
 
 
 @pytest.fixture
-def case():
+def case(device):
     return softmax_case()
 
 

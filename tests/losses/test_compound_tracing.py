@@ -9,18 +9,20 @@ from srl_oracle import value_and_grad
 
 from tubeskel import DeepSupervision, DiceCESkeletonRecallLoss, dice_ce_srl_loss
 
-LOGITS, TARGET, TUBE = softmax_case(channels=3, shape=(90,), dtype=torch.float32)
-SUMS = (LOGITS, TARGET, TUBE, True, None, False, True)
+pytestmark = pytest.mark.usefixtures("device")
+
+SUMS = (True, None, False, True)
 LOSS = (True, True, False, True, "tversky", 1e-5, 0.0, 0.1, 0.5, 1.0, 1.0, 1.0, False)
 
 
 def arguments(name, dtype):
-    logits = LOGITS.detach().to(dtype)
+    logits, *labels = softmax_case(channels=3, shape=(90,), dtype=dtype)
     if name == "compound_sums":
-        return logits.requires_grad_(), *SUMS[1:]
-    sums = torch.ops.tubeskel.compound_sums(logits, *SUMS[1:])
+        return logits, *labels, *SUMS
+    logits = logits.detach()
+    sums = torch.ops.tubeskel.compound_sums(logits, *labels, *SUMS)
     if name == "compound_gradient":
-        return sums, logits, *SUMS[1:-1]
+        return sums, logits, *labels, *SUMS[:-1]
     return sums.requires_grad_(), torch.ones(3, dtype=torch.float64), *LOSS
 
 

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from tubeskel import dice_ce_srl_loss, srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 OPTIONS = [
     {},
     {"batch": False},

@@ -11,13 +11,15 @@ from torch.nn import functional
 import tubeskel
 from tubeskel import DeepSupervision, DiceCESkeletonRecallLoss, SkeletonRecallLoss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def outputs_of(logits, factors):
     return [logits if factor == 1 else functional.avg_pool2d(logits, factor) for factor in factors]
 
 
 @pytest.fixture
-def case():
+def case(device):
     logits, target = make_case(samples=2, channels=3, shape=(64, 48))
     return outputs_of(logits, (1, 2, 4)), target
 

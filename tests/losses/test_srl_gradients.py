@@ -11,9 +11,11 @@ from torch.utils.checkpoint import checkpoint
 
 from tubeskel import srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @pytest.fixture
-def case():
+def case(device):
     return make_case(samples=2, channels=3, shape=(20, 30))
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from devices import here
 from srl_oracle import equation_1, make_case, tube_of, value_and_grad
 
 from tubeskel import srl_loss
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def with_ignored(label, dtype=torch.int64):
@@ -87,14 +90,14 @@ def test_an_ignored_label_beyond_64_bits_is_refused(label):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.uint64])
 @pytest.mark.parametrize("given", [False, True])
-def test_ignored_minus_one_is_not_the_largest_unsigned_label(dtype, given):
+def test_ignored_minus_one_is_not_the_largest_unsigned_label(sync_checks, dtype, given):
     logits, target = make_case()
     tube = tube_of(target) if given else None
     largest = torch.iinfo(dtype).max
-    array = target.numpy().astype(str(dtype).removeprefix("torch."))
+    array = target.cpu().numpy().astype(str(dtype).removeprefix("torch."))
     array[0, 3, 3] = largest
     with pytest.raises(ValueError, match=f"target holds {largest}"):
-        srl_loss(logits, torch.from_numpy(array), tube=tube, ignore_index=-1)
+        srl_loss(logits, here(torch.from_numpy(array)), tube=tube, ignore_index=-1)
 
 
 NOTHING = {

@@ -12,6 +12,8 @@ from srl_oracle import make_case, value_and_grad
 import tubeskel
 from tubeskel import SkeletonRecallLoss, srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 OPTIONS = [
     {},
     {"radius": 0, "ignore_index": 2, "per_class": True},

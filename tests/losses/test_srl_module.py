@@ -14,6 +14,8 @@ from srl_oracle import make_case, tube_of
 import tubeskel
 from tubeskel import SkeletonRecallLoss, srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 OPTIONS = [
     {},
     {"radius": 3, "batch": False},
@@ -87,8 +89,8 @@ def test_the_function_pickles():
     assert pickle.loads(pickle.dumps(tubeskel.srl_loss)) is srl_loss
 
 
-def test_inside_a_module_that_moves():
+def test_inside_a_module_that_moves(device):
     both = torch.nn.ModuleDict({"net": torch.nn.Conv2d(1, 2, 3), "loss": SkeletonRecallLoss()})
-    both.double().train().eval().to("cpu").requires_grad_(False)
+    both.double().train().eval().to(device).requires_grad_(False)
     logits, target = make_case(channels=2)
     assert torch.equal(both["loss"](logits, target), srl_loss(logits, target))

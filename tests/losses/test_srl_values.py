@@ -9,6 +9,8 @@ from srl_oracle import equation_1, make_case, reference_implementation, tube_of,
 import tubeskel
 from tubeskel import srl_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def assert_same(loss, expected, logits, tolerance=1e-12):
     value, grad = value_and_grad(loss, logits)
@@ -83,10 +85,10 @@ def test_sigmoid_of_several_labels(batch, classes, smooth):
 
 @pytest.mark.parametrize("shape", [(1,), (63,), (1000,), (17, 65), (5, 9, 13), (8, 16, 32)])
 def test_a_given_tube_with_any_number_of_spatial_axes(shape):
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(2, 4, *shape, generator=generator, dtype=torch.float64).requires_grad_()
-    target = torch.randint(0, 4, (2, *shape), generator=generator)
-    tube = target * (torch.rand(2, *shape, generator=generator) < 0.3)
+    torch.manual_seed(1)
+    logits = torch.randn(2, 4, *shape, dtype=torch.float64).requires_grad_()
+    target = torch.randint(0, 4, (2, *shape))
+    tube = target * (torch.rand(2, *shape) < 0.3)
     for shaped in (tube, tube[:, None]):
         loss = srl_loss(logits, target, tube=shaped)
         assert_same(loss, equation_1(logits, tube), logits)
@@ -94,10 +96,10 @@ def test_a_given_tube_with_any_number_of_spatial_axes(shape):
 
 @pytest.mark.parametrize("channels", [2, 3, 14, 130, 300])
 def test_numbers_of_channels(channels):
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(1, channels, 20, 33, generator=generator, dtype=torch.float64)
+    torch.manual_seed(1)
+    logits = torch.randn(1, channels, 20, 33, dtype=torch.float64)
     logits.requires_grad_()
-    tube = torch.randint(0, channels, (1, 20, 33), generator=generator)
+    tube = torch.randint(0, channels, (1, 20, 33))
     assert_same(srl_loss(logits, tube, tube=tube), equation_1(logits, tube), logits)
 
 

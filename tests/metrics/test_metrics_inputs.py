@@ -21,17 +21,17 @@ def test_nonzero_is_foreground_in_every_dtype(dtype):
 @pytest.mark.parametrize(
     "dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float32]
 )
-def test_tensors_give_what_arrays_give(dtype):
-    p, t = torch.from_numpy(P).to(dtype), torch.from_numpy(T).to(dtype)
+def test_tensors_give_what_arrays_give(device, dtype):
+    p, t = torch.from_numpy(P).to(device, dtype), torch.from_numpy(T).to(device, dtype)
     assert dice(p, t) == dice(P, T)
     assert cldice(p, T) == cldice(P, T)
     np.testing.assert_array_equal(betti_errors(p, t), betti_errors(P, T))
 
 
-def test_tensors_with_a_graph_and_label_tensors_work():
+def test_tensors_with_a_graph_and_label_tensors_work(device):
     logits = torch.randn(2, 12, 13, requires_grad=True)
     assert 0 <= dice(logits.relu()[0], logits.relu()[1]) <= 1
-    labels = torch.from_numpy(P.astype(np.int64))
+    labels = torch.from_numpy(P.astype(np.int64)).to(device)
     assert evaluate(labels, labels, num_classes=2)[1]["dice"] == 1.0
 
 
