@@ -3,7 +3,7 @@
 Steps, in this order; ``--steps`` chooses among them:
 
 - ``build``: compile for this GPU, in place, or take the libraries of a wheel;
-- ``tests``: the tests marked ``cuda``;
+- ``tests``: the tests marked ``cuda``: those special to it, and all others of what it can do;
 - ``memcheck``, ``racecheck``, ``initcheck``: compute-sanitizer on a small call of every op;
 - ``bench``: `benchmarks.gpu`.
 
@@ -100,7 +100,7 @@ class Check:
 
     def tests(self) -> str:
         """Run the tests marked cuda."""
-        folders = [f"tests/{name}" for name in ("cuda", "losses", "morphology")]
+        folders = [f"tests/{name}" for name in ("cuda", "losses", "metrics", "morphology")]
         return self.call("tests", [sys.executable, "-m", "pytest", "-q", "-m", "cuda", *folders])
 
     def sanitizer(self, tool: str) -> str:

@@ -1,4 +1,4 @@
-"""Lee's thinning on a GPU: the bits of scikit-image and of the CPU, in a block and in tiles."""
+"""Lee's thinning on a GPU: the bits of the CPU, in a block and in tiles; graphs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
 import tubeskel
 
@@ -41,12 +40,6 @@ def test_blobs_noise_and_blocks(shape, keep_components):
     check(np.ones(shape, dtype=bool), keep_components=keep_components)
     pairs = ndimage.binary_dilation(noise < 0.005, np.ones([min(2, n) for n in shape]))
     check(pairs, keep_components=keep_components)
-
-
-def test_scikit_image():
-    noise = np.random.default_rng(2).random((60, 90, 300))
-    blobs = ndimage.gaussian_filter(noise, 3) > 0.5
-    assert np.array_equal(check(blobs).cpu(), skeletonize(blobs))
 
 
 def test_batches():

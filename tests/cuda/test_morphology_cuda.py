@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from mask_shapes import KINDS, make_labels, make_mask
-from skimage import morphology
 
 import tubeskel
 from tubeskel import _torch_ops
@@ -64,37 +63,11 @@ def test_images(operation, shape):
         check(operation, torch.from_numpy(make_mask(kind, shape, 0.6, seed=1)))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_scikit_image(shape):
-    mask = make_mask("tubes", shape, 0.6, seed=2)
-    on_gpu = torch.from_numpy(mask).cuda()
-    assert np.array_equal(tubeskel.skeletonize(on_gpu).cpu(), morphology.skeletonize(mask))
-    assert np.array_equal(tubeskel.thin(on_gpu).cpu(), morphology.thin(mask))
-
-
-@operation
-@pytest.mark.parametrize("shape", [(1, 1, 1), (16, 40, 70), (2, 64, 64, 64)])
-def test_volumes(operation, shape):
-    if operation is tubeskel.thin:
-        pytest.skip("thin is for 2D")
-    labels = (torch.rand(shape) < 0.4).byte() * torch.randint(1, 4, shape).byte()
-    check(operation, labels, spatial_dims=3)
-
-
 @operation
 @pytest.mark.parametrize("batch", [0, 1, 13, 200, 3000])
 def test_batches(operation, batch):
     masks = np.stack([make_mask("blobs", (90, 70), 0.7, seed) for seed in range(7)])
     check(operation, torch.from_numpy(masks)[torch.arange(batch) % 7], spatial_dims=2)
-
-
-@operation
-@pytest.mark.parametrize("dtype", [*_torch_ops.LABEL_DTYPES, *_torch_ops.FLOAT_DTYPES])
-def test_dtypes(operation, dtype):
-    labels = torch.from_numpy(make_labels((200, 333), 4, seed=3)).to(dtype)
-    check(operation, labels)
-    check(operation, labels[:, 3:])
-    check(operation, labels.T)
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 15, 16, 17, 31, 32, 33, 200])
@@ -111,17 +84,6 @@ def test_dilation(footprint, radius):
     image[torch.randint(0, 1100, (9,)), torch.randint(0, 900, (9,))] = True
     check(tubeskel.dilate, image, radius=radius, footprint=footprint)
     check(tubeskel.dilate, image[:96].view(12, 8, 900), radius=min(radius, 20), footprint=footprint)
-
-
-@pytest.mark.parametrize("num_classes", [5, 300, 3000])
-@pytest.mark.parametrize("per_class", [False, True])
-def test_counts(num_classes, per_class):
-    labels = torch.from_numpy(np.stack([make_labels((150, 277), 5, seed) for seed in range(3)]))
-    options = {"per_class": per_class, "ignore_index": 2, "spatial_dims": 2}
-    found = tubeskel.tubed_skeleton_and_counts(labels.cuda(), num_classes, **options)
-    expected = tubeskel.tubed_skeleton_and_counts(labels, num_classes, **options)
-    for a, b in zip(found, expected, strict=True):
-        assert torch.equal(a.cpu(), b)
 
 
 @operation
@@ -189,15 +151,6 @@ def test_compile(operation):
     labels = torch.from_numpy(make_labels((200, 300), 3, seed=8)).byte()
     compiled = torch.compile(lambda x: operation(x + 0), fullgraph=True)
     assert torch.equal(compiled(labels.cuda()).cpu(), operation(labels))
-
-
-@pytest.mark.parametrize("name", ["thin", "dilate", "tubed_skeleton"])
-def test_sync_checks(monkeypatch, name):
-    monkeypatch.setenv("TUBESKEL_SYNC_CHECKS", "1")
-    image = torch.zeros(300, 300, device="cuda")
-    image[299, 3] = torch.nan
-    with pytest.raises(ValueError, match="holds nan; allowed: every value but NaN"):
-        getattr(tubeskel, name)(image)
 
 
 def test_an_invalid_value_stops_the_device():

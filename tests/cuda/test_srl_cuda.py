@@ -7,9 +7,8 @@ import sys
 
 import pytest
 import torch
-from srl_oracle import equation_1, make_case, tube_of, value_and_grad
+from srl_oracle import make_case, tube_of, value_and_grad
 
-import tubeskel
 from tubeskel import srl_loss
 
 pytestmark = pytest.mark.cuda
@@ -46,46 +45,6 @@ def test_equals_the_cpu(dtype, channels, shape, options):
     loss = scale * srl_loss(logits, target, tube=tube, **options)
     assert loss.is_cuda
     assert_same(value_and_grad(loss, logits), expected)
-
-
-@pytest.mark.parametrize("label_dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
-def test_tubes_made_in_the_call(label_dtype):
-    logits, target = make_case(dtype=torch.float32)
-    target = target.to(label_dtype)
-    expected = value_and_grad(srl_loss(logits, target, ignore_index=1), logits)
-    logits, target = on_device(logits, target)
-    assert_same(value_and_grad(srl_loss(logits, target, ignore_index=1), logits), expected)
-
-
-@pytest.mark.parametrize("dtype", TOLERANCES)
-def test_sigmoid(dtype):
-    logits, labels = make_case(channels=3, dtype=dtype)
-    target = torch.stack([labels > 0, labels == 1, labels > 1], 1)
-    options = {"activation": "sigmoid", "smooth": 0.5}
-    scale = 2.0**14
-    expected = value_and_grad(scale * srl_loss(logits, target, tube=target, **options), logits)
-    logits, target = on_device(logits, target)
-    loss = scale * srl_loss(logits, target, tube=target, **options)
-    assert_same(value_and_grad(loss, logits), expected)
-
-
-def test_the_formula():
-    logits, target = make_case(samples=4, channels=5, shape=(200, 300))
-    tube = tube_of(target)
-    expected = value_and_grad(equation_1(logits, tube), logits)
-    logits, target, tube = on_device(logits, target, tube)
-    found = value_and_grad(srl_loss(logits, target, tube=tube), logits)
-    torch.testing.assert_close(found[0].cpu(), expected[0], rtol=1e-12, atol=0)
-    torch.testing.assert_close(found[1].cpu(), expected[1], rtol=1e-10, atol=1e-16)
-
-
-@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (2, 3, 0, 8)])
-def test_empty(shape):
-    logits = torch.zeros(shape, device="cuda", requires_grad=True)
-    target = torch.zeros((shape[0], *shape[2:]), dtype=torch.long, device="cuda")
-    loss, grad = value_and_grad(srl_loss(logits, target, tube=target), logits)
-    assert loss.item() == 0
-    assert grad.shape == shape
 
 
 def test_the_same_bits_on_twenty_runs():
@@ -192,16 +151,6 @@ def test_with_a_gradient_scaler():
     )
 
 
-@pytest.mark.parametrize("size", [100.0, 1e4])
-@pytest.mark.parametrize("dtype", TOLERANCES)
-def test_large_logits_saturate(dtype, size):
-    logits, target = make_case(dtype=dtype)
-    logits = (logits.detach().sign() * size).requires_grad_()
-    expected = value_and_grad(srl_loss(logits, target, tube=target), logits)
-    logits, target = on_device(logits, target)
-    assert_same(value_and_grad(srl_loss(logits, target, tube=target), logits), expected)
-
-
 SCRIPT = """
 import torch, tubeskel
 target = torch.zeros(1, 8, 8, dtype=torch.long, device="cuda")
@@ -213,19 +162,11 @@ except (ValueError, RuntimeError) as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("sync", "message"),
-    [
-        ("1", "ValueError target holds 2; allowed: 0..1 and ignore_index"),
-        ("0", "device-side assert"),
-    ],
-)
-def test_a_label_out_of_range(repository, monkeypatch, sync, message):
-    monkeypatch.setenv("TUBESKEL_SYNC_CHECKS", sync)
+def test_a_label_out_of_range_stops_the_device(repository):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=repository, capture_output=True, text=True
     )
-    assert message in done.stdout
+    assert "device-side assert" in done.stdout
 
 
 def test_more_than_2_to_31_elements():
@@ -241,10 +182,3 @@ def test_more_than_2_to_31_elements():
     assert loss.item() / 65536 == pytest.approx(-probability, rel=1e-6)
     assert grad[:, :, -1, -7:].all()
     assert grad.count_nonzero() == 3 * 4 * 7
-
-
-def test_the_module_as_shown_in_the_readme():
-    criterion = tubeskel.SkeletonRecallLoss()
-    logits, target = on_device(*make_case(channels=2, dtype=torch.float32))
-    criterion(logits, target).backward()
-    assert logits.grad.abs().sum() > 0
