@@ -24,7 +24,8 @@ class Sample:
     id : str
         Unique in its data set; names the prediction's file.
     image : numpy.ndarray
-        (C, *spatial) float32, each channel with mean 0 and standard deviation 1; 2D or 3D.
+        (C, *spatial) float32, 2D or 3D; each channel of the whole image (of the volume, if this is
+        a slice of one) has mean 0 and standard deviation 1.
     label : numpy.ndarray
         (*spatial) uint8, class of each pixel, 0 is background.
     ignore : numpy.ndarray, optional
@@ -34,7 +35,7 @@ class Sample:
     spacing : tuple of float
         Size of a pixel along each spatial axis, in the unit of the data set.
     group : str
-        Samples of one group (a patient, a stack) are never on both sides of a split.
+        Samples of one group (a patient, a photograph) are never divided by folds.
     """
 
     id: str
@@ -77,8 +78,9 @@ class DataConfig:
 
     summary: ClassVar[str] = ""
 
-    def __init_subclass__(cls, /, data_set: str) -> None:
-        DATA_SETS[data_set] = cls
+    def __init_subclass__(cls, /, data_set: str | None = None) -> None:
+        if data_set is not None:
+            DATA_SETS[data_set] = cls
 
     @classmethod
     def resolve(cls, mapping: Mapping[str, Any], where: str) -> type[DataConfig]:
@@ -95,12 +97,16 @@ class DataConfig:
         raise TypeError("a DataConfig without a data set has nothing to load")
 
 
-def standardise(image: np.ndarray) -> np.ndarray:
-    """Return (C, *spatial) as float32 with mean 0 and standard deviation 1 in each channel."""
+def standardise(image: np.ndarray, ignore: np.ndarray | None = None) -> np.ndarray:
+    """Return (C, *spatial) as float32 with mean 0 and standard deviation 1 in each channel.
+
+    Pixels to `ignore`, (*spatial) bool, do not count in the mean and the deviation.
+    """
     image = image.astype(np.float32)
     spatial = tuple(range(1, image.ndim))
-    mean = image.mean(axis=spatial, keepdims=True)
-    deviation = image.std(axis=spatial, keepdims=True)
+    counts = True if ignore is None or ignore.all() else ~ignore
+    mean = image.mean(axis=spatial, keepdims=True, where=counts)
+    deviation = image.std(axis=spatial, keepdims=True, where=counts)
     return (image - mean) / np.maximum(deviation, 1e-6)
 
 
@@ -111,12 +117,13 @@ def splits(dataset: Dataset, folds: int) -> list[Split]:
     ----------
     dataset : Dataset
     folds : int
-        0 for the own split; otherwise each sample is in the test part of exactly one fold.
+        0 for the own split; otherwise each sample is in the test part of exactly one fold, and all
+        samples of a group are in the same.
 
     Raises
     ------
     ConfigError
-        If there is no own split, or there are fewer samples than folds.
+        If there is no own split, or there are fewer groups than folds.
     """
     if folds == 0:
         if not dataset.train or not dataset.test:
@@ -124,10 +131,15 @@ def splits(dataset: Dataset, folds: int) -> list[Split]:
         by_id = {sample.id: sample for sample in dataset.samples}
         train, test = (tuple(by_id[i] for i in ids) for ids in (dataset.train, dataset.test))
         return [Split(train, test)]
-    count = len(dataset.samples)
+    # A sample without a group is one by itself; the id cannot be taken for a group's name.
+    groups = [(s.group, "") if s.group else ("", s.id) for s in dataset.samples]
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    count = len(places)
     if not 2 <= folds <= count:
-        raise ConfigError(f"data.folds = {folds}: allowed is 0, or 2 to {count} (the samples)")
-    fold_of = numpy_generator("folds", folds).permutation(count) % folds
+        kind = "the samples" if count == len(groups) else "the groups of samples"
+        raise ConfigError(f"data.folds = {folds}: allowed is 0, or 2 to {count} ({kind})")
+    fold_of_group = numpy_generator("folds", folds).permutation(count) % folds
+    fold_of = [fold_of_group[places[group]] for group in groups]
     return [
         Split(
             tuple(s for s, f in zip(dataset.samples, fold_of, strict=True) if f != fold),

@@ -1,23 +1,39 @@
-"""Any folder of images and masks, matched by name.
+"""Any folder of images and masks, or of volumes and masks, matched by name.
 
-Either ``images/`` and ``masks/`` (then ``folds`` must be set), or the same two folders below
-``train/`` and ``test/``, which are then the split.
+Layout: ``images/`` and ``masks/`` (then ``folds`` must be set), or the same two folders below
+``train/`` and ``test/``, which are then the split; likewise a folder of fields of view, if there
+is one. Volumes are TIFF stacks and NumPy arrays of (Z, Y, X), or NIfTI files.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from experiments.data.base import DataConfig, Dataset, Sample, standardise
-from experiments.data.files import SUFFIXES, read_image, read_mask
-from experiments.errors import DataError
+import numpy as np
+
+from experiments.data.base import Sample
+from experiments.data.file_set import Case, FileSet, Part, by_stem, match
+from experiments.data.files import (
+    IMAGE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    grey,
+    read,
+    read_image,
+    read_image_volume,
+    read_volume,
+    to_classes,
+)
+from experiments.errors import ConfigError, DataError
+from experiments.validation import Range
 
 
 @dataclass(frozen=True)
-class Folder(DataConfig, data_set="folder"):
-    """Images and masks of any source, matched by file name without suffix."""
+class Folder(FileSet, data_set="folder"):
+    """Images or volumes with masks, of any source, matched by file name without suffix."""
 
     root: str = "."
     """folder that holds the images and the masks, or train/ and test/ with both"""
@@ -25,69 +41,89 @@ class Folder(DataConfig, data_set="folder"):
     masks: str = "masks"
     mask_ending: str | None = None
     """what a mask's name has after the image's: "_mask" matches 7_mask.png with 7.jpg"""
+    fields_of_view: str | None = None
+    """folder of masks, by the images' names, that are not 0 where to score"""
+    dimensions: Literal[2, 3] = 2
+    """2 for images, 3 for volumes"""
     foreground: tuple[int, ...] = ()
     """mask values that are foreground; none given: all that are not 0"""
+    classes: dict[str, Annotated[int, Range(1)]] | None = None
+    """names of several classes with their mask values, instead of `foreground`; 0 is background"""
+    ignore: int | None = None
+    """mask value of pixels that are neither trained on nor scored"""
+    spacing: tuple[Annotated[float, Range(0)], ...] = ()
+    """size of a pixel along each axis, where the files do not state it"""
+    group: str | None = None
+    """regular expression: names in which it finds the same text are never on both sides of a
+    split, so "^[^_]+" keeps together what is the same up to the first underscore"""
 
-    summary: ClassVar[str] = "a folder of images and masks (png, tif, gif, jpg)"
+    summary: ClassVar[str] = "a folder of images or volumes with masks (png, tif, jpg, npy, nii.gz)"
 
-    def load(self) -> Dataset:
-        """Read all pairs.
-
-        Returns
-        -------
-        Dataset
-
-        Raises
-        ------
-        DataError
-            If a folder is missing or empty, an image has no mask or the reverse, a file cannot be
-            decoded, or sizes or channels do not agree.
-        """
-        root = Path(self.root)
-        if not root.is_dir():
-            raise DataError(f"data.root: there is no folder {root}")
+    def cases(self, root: Path) -> Sequence[Case]:
+        """Match the files of the folder, or of its train/ and test/."""
+        self._check_fields()
         if (root / "train").is_dir() and (root / "test").is_dir():
-            train, test = self._read(root / "train", "train_"), self._read(root / "test", "test_")
-            samples = (*train, *test)
-            split = tuple(s.id for s in train), tuple(s.id for s in test)
+            train = self._matched(root / "train", "train_", "train")
+            return [*train, *self._matched(root / "test", "test_", "test")]
+        return list(self._matched(root, "", ""))
+
+    def read(self, case: Case) -> Sample:
+        """Read a pair, and its field of view."""
+        spacing: tuple[float, ...] = ()
+        if self.dimensions == 3:
+            image, spacing = read_image_volume(case.image)
         else:
-            samples, split = self._read(root, ""), ((), ())
-        channels = {sample.image.shape[0] for sample in samples}
-        if len(channels) > 1:
-            odd = next(s.id for s in samples if s.image.shape[0] != samples[0].image.shape[0])
-            raise DataError(f"{root}: some images are grey, some in colour (first odd one: {odd})")
-        return Dataset(samples, ("background", "foreground"), *split)
+            image = read_image(case.image)
+        values = self._values(case.label)
+        ignore = None if self.ignore is None else values == self.ignore
+        if ignore is not None:
+            values = np.where(ignore, 0, values)
+        if self.classes:
+            indices = {value: place for place, value in enumerate(self.classes.values(), 1)}
+            label = to_classes(values, {0: 0, **indices}, case.label)
+        else:
+            inside = np.isin(values, self.foreground) if self.foreground else values != 0
+            label = inside.astype(np.uint8)
+        view = None if case.field_of_view is None else self._values(case.field_of_view) != 0
+        return Sample("", image, label, ignore, view, spacing or self.spacing)
 
-    def _read(self, root: Path, prefix: str) -> tuple[Sample, ...]:
-        images = _by_stem(root / self.images)
-        masks = _by_stem(root / self.masks, self.mask_ending or "")
-        for stem in sorted(images.keys() ^ masks.keys()):
-            kind, path = ("mask", images[stem]) if stem in images else ("image", masks[stem])
-            raise DataError(f"{path} has no {kind} of the name '{stem}'")
-        samples = []
-        for stem, path in sorted(images.items()):
-            image, label = read_image(path), read_mask(masks[stem], self.foreground)
-            if image.shape[1:] != label.shape:
-                raise DataError(
-                    f"{path} is {image.shape[2]} x {image.shape[1]}, its mask "
-                    f"{masks[stem]} is {label.shape[1]} x {label.shape[0]}"
-                )
-            samples.append(Sample(prefix + stem, standardise(image), label))
-        return tuple(samples)
+    def class_names(self) -> tuple[str, ...]:
+        """Return background and the classes, or background and foreground."""
+        return ("background", *(self.classes or ("foreground",)))
 
+    def _check_fields(self) -> None:
+        if self.classes and self.foreground:
+            raise ConfigError("data.classes and data.foreground: only one of them can be set")
+        if self.spacing and len(self.spacing) != self.dimensions:
+            raise ConfigError(
+                f"data.spacing has {len(self.spacing)} numbers: allowed are {self.dimensions}"
+            )
+        try:
+            re.compile(self.group or "")
+        except re.error as error:
+            raise ConfigError(f"data.group = {self.group!r}: {error}") from None
 
-def _by_stem(folder: Path, ending: str = "") -> dict[str, Path]:
-    """Map the stem of each image file in `folder`, less `ending`, to its path."""
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or not path.stem.endswith(ending):
-            continue
-        stem = path.stem.removesuffix(ending)
-        if stem in files:
-            raise DataError(f"{files[stem]} and {path} have the same name")
-        files[stem] = path
-    if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)})")
-    return files
+    def _matched(self, root: Path, prefix: str, part: Part) -> Iterator[Case]:
+        suffixes = VOLUME_SUFFIXES if self.dimensions == 3 else IMAGE_SUFFIXES
+        images = by_stem(root / self.images, suffixes=suffixes)
+        masks = by_stem(root / self.masks, self.mask_ending or "", suffixes)
+        views: dict[str, Path] = {}
+        if self.fields_of_view is not None:
+            folder = by_stem(root / self.fields_of_view, suffixes=suffixes)
+            views = {stem: view for stem, _, view in match(images, folder)}
+        for stem, image, mask in match(images, masks):
+            group = self._group(stem, image)
+            yield Case(prefix + stem, image, mask, views.get(stem), part, group)
+
+    def _group(self, stem: str, image: Path) -> str:
+        if self.group is None:
+            return ""
+        found = re.search(self.group, stem)
+        if found is None or not found[0]:
+            raise DataError(f"{image}: data.group = {self.group!r} finds nothing in '{stem}'")
+        return found[0]
+
+    def _values(self, path: Path) -> np.ndarray:
+        if self.dimensions == 3:
+            return read_volume(path)[0]
+        return grey(read(path), path)

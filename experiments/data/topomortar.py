@@ -7,20 +7,21 @@ LABELS being accurate, noisy or pseudo; ``splits.yaml`` names the files of each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-import numpy as np
 import yaml
 
-from experiments.data.base import DataConfig, Dataset, Sample, standardise
-from experiments.data.files import read, read_image
+from experiments.data.base import Sample
+from experiments.data.file_set import Case, FileSet, Part
+from experiments.data.files import read_image, read_labels
 from experiments.errors import DataError
 
 
 @dataclass(frozen=True)
-class TopoMortar(DataConfig, data_set="topomortar"):
+class TopoMortar(FileSet, data_set="topomortar"):
     """Brick walls, class mortar; folds = 0 trains on the owners' train part, scores the test."""
 
     root: str = "TopoMortar"
@@ -34,31 +35,26 @@ class TopoMortar(DataConfig, data_set="topomortar"):
 
     summary: ClassVar[str] = "TopoMortar: mortar of brick walls (Valverde et al. 2025)"
 
-    def load(self) -> Dataset:
-        """Read the train and test parts of the split.
-
-        Returns
-        -------
-        Dataset
-            The train part, and the test part's images of the chosen group.
-
-        Raises
-        ------
-        DataError
-            If a file that splits.yaml names is missing or is not as published.
-        """
-        root = Path(self.root)
-        if not root.is_dir():
-            raise DataError(f"data.root: there is no folder {root}")
+    def cases(self, root: Path) -> Sequence[Case]:
+        """Return the train part of the split, and the test part's images of the chosen group."""
         parts = self._parts(root / "splits.yaml")
         in_group = self._ids(root / "dataset_types.txt")
         test = [name for name in parts["test"] if PurePosixPath(name).stem in in_group]
         if not test:
             raise DataError(f"{root}: no test image belongs to the group '{self.group}'")
-        train = tuple(_read(root, name, self.labels) for name in parts["train"])
-        scored = tuple(_read(root, name, "accurate") for name in test)
-        ids = tuple(s.id for s in train), tuple(s.id for s in scored)
-        return Dataset(train + scored, ("background", "mortar"), *ids)
+        train = [_case(root / name, self.labels, "train") for name in parts["train"]]
+        return [*train, *(_case(root / name, "accurate", "test") for name in test)]
+
+    def read(self, case: Case) -> Sample:
+        """Read a wall and its mortar."""
+        image = read_image(case.image)
+        if image.shape[0] != 3:
+            raise DataError(f"{case.image} is not an RGB image")
+        return Sample("", image, read_labels(case.label, {0: 0, 255: 1}))
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return background and mortar."""
+        return ("background", "mortar")
 
     def _ids(self, path: Path) -> set[str]:
         """Return the ids of the images of the chosen group."""
@@ -84,14 +80,6 @@ class TopoMortar(DataConfig, data_set="topomortar"):
             ) from None
 
 
-def _read(root: Path, name: str, labels: str) -> Sample:
-    image_path = root / name
-    label_path = image_path.parent.parent / labels / image_path.name
-    image, label = read_image(image_path), read(label_path)
-    if image.shape[0] != 3:
-        raise DataError(f"{image_path} is not an RGB image")
-    if label.shape != image.shape[1:]:
-        raise DataError(f"{label_path} has shape {label.shape}, its image {image.shape[1:]}")
-    if not np.isin(label, (0, 255)).all():
-        raise DataError(f"{label_path} has values other than 0 and 255")
-    return Sample(image_path.stem, standardise(image), (label == 255).astype(np.uint8))
+def _case(image: Path, labels: str, part: Part) -> Case:
+    label = image.parent.parent / labels / image.name
+    return Case(image.stem, image, label, part=part)

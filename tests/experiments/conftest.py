@@ -18,6 +18,11 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TUBESKEL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def mapping(tmp_path):
     """A run of a few seconds: two arms, two folds, tiny networks, as plain data."""
