@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,6 +72,6 @@ def _frames(patient: Path, root: Path) -> Iterator[Case]:
             labels[stem.removeprefix("label_")] = files.pop(stem)
         elif stem.endswith("_4d"):
             del files[stem]
-    for stem, image, label in match(files, labels):
-        name = stem if stem.startswith(patient.name) else f"{patient.name}_{stem}"
-        yield Case(name, image, label, part=part, group=patient.name)
+    for case in match(files, labels, part=part):
+        name = case.id if case.id.startswith(patient.name) else f"{patient.name}_{case.id}"
+        yield replace(case, id=name, group=patient.name)

@@ -9,7 +9,7 @@ Neighbouring sections resemble each other, so scores on held-out ones flatter a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -34,11 +34,11 @@ class DrosophilaVNC(FileSet, data_set="drosophila_vnc"):
     def cases(self, root: Path) -> Sequence[Case]:
         """Pair the sections with the masks of the target."""
         stack = root / "stack1"
-        pairs = list(match(by_stem(stack / "raw"), by_stem(stack / self.target)))
-        first_of_test = round(0.8 * len(pairs))
+        cases = match(by_stem(stack / "raw"), by_stem(stack / self.target))
+        first_of_test = round(0.8 * len(cases))
         return [
-            Case(stem, image, mask, part="train" if place < first_of_test else "test")
-            for place, (stem, image, mask) in enumerate(pairs)
+            replace(case, part="train" if place < first_of_test else "test")
+            for place, case in enumerate(cases)
         ]
 
     def read(self, case: Case) -> Sample:

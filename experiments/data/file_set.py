@@ -172,19 +172,30 @@ def by_stem(
     return files
 
 
-def match(images: dict[str, Path], masks: dict[str, Path]) -> Iterator[tuple[str, Path, Path]]:
-    """Yield (stem, image, mask) in the order of the stems.
+def match(
+    images: dict[str, Path],
+    masks: dict[str, Path],
+    views: dict[str, Path] | None = None,
+    part: Part = "",
+) -> list[Case]:
+    """Return the cases that images, masks and fields of view make, in the order of their stems.
 
     Raises
     ------
     DataError
-        If an image has no mask, or the reverse.
+        If an image has no mask or no field of view, or the reverse.
     """
-    for stem in sorted(images.keys() ^ masks.keys()):
-        kind, path = ("mask", images[stem]) if stem in images else ("image", masks[stem])
-        raise DataError(f"{path} has no {kind} of the name '{stem}'")
-    for stem in sorted(images):
-        yield stem, images[stem], masks[stem]
+    for kind, others in (("mask", masks), ("field of view", views)):
+        if others is None:
+            continue
+        for stem in sorted(images.keys() ^ others.keys()):
+            if stem in images:
+                raise DataError(f"{images[stem]} has no {kind} of the name '{stem}'")
+            raise DataError(f"{others[stem]} has no image of the name '{stem}'")
+    return [
+        Case(stem, images[stem], masks[stem], views[stem] if views else None, part)
+        for stem in sorted(images)
+    ]
 
 
 def _to_arrays(sample: Sample) -> Arrays:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -107,13 +107,11 @@ class Folder(FileSet, data_set="folder"):
         suffixes = VOLUME_SUFFIXES if self.dimensions == 3 else IMAGE_SUFFIXES
         images = by_stem(root / self.images, suffixes=suffixes)
         masks = by_stem(root / self.masks, self.mask_ending or "", suffixes)
-        views: dict[str, Path] = {}
+        views = None
         if self.fields_of_view is not None:
-            folder = by_stem(root / self.fields_of_view, suffixes=suffixes)
-            views = {stem: view for stem, _, view in match(images, folder)}
-        for stem, image, mask in match(images, masks):
-            group = self._group(stem, image)
-            yield Case(prefix + stem, image, mask, views.get(stem), part, group)
+            views = by_stem(root / self.fields_of_view, suffixes=suffixes)
+        for case in match(images, masks, views, part):
+            yield replace(case, id=prefix + case.id, group=self._group(case.id, case.image))
 
     def _group(self, stem: str, image: Path) -> str:
         if self.group is None:

@@ -11,20 +11,20 @@ There 1 and 2 are artery and vein and 3 uncertain or crossing: all of them are v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from experiments.data.base import Sample
-from experiments.data.file_set import Case, FileSet, Part, by_stem, match
-from experiments.data.files import read_image, read_mask
+from experiments.data.file_set import Case, Part, by_stem, match
+from experiments.data.fundus import Fundus
 
+PARTS: dict[str, Part] = {"training": "train", "test": "test"}
 TRAINING = ("01", "02", "03", "04", "05")
 
 
 @dataclass(frozen=True)
-class HRF(FileSet, data_set="hrf"):
+class HRF(Fundus, data_set="hrf"):
     """Vessels of the retina, with the field of view."""
 
     root: str = "HRF"
@@ -35,26 +35,20 @@ class HRF(FileSet, data_set="hrf"):
     def cases(self, root: Path) -> Sequence[Case]:
         """Find the photographs in either layout."""
         if (root / "training").is_dir():
-            training = _triples(root / "training", "1st_manual", "_AVmanual", "train")
-            return [*training, *_triples(root / "test", "1st_manual", "_AVmanual", "test")]
-        return list(_triples(root, "manual1", "", None))
-
-    def read(self, case: Case) -> Sample:
-        """Read a photograph, its vessels and its field of view."""
-        assert case.field_of_view is not None
-        view = read_mask(case.field_of_view).astype(bool)
-        return Sample("", read_image(case.image), read_mask(case.label), field_of_view=view)
-
-    def class_names(self) -> tuple[str, ...]:
-        """Return background and vessel."""
-        return ("background", "vessel")
-
-
-def _triples(root: Path, manual: str, ending: str, part: Part | None) -> Iterator[Case]:
-    """Match image, mask and field of view; without a `part` the number tells it."""
-    images = by_stem(root / "images")
-    views = by_stem(root / "mask", "_mask")
-    labels = match(images, by_stem(root / manual, ending))
-    for (stem, image, label), (_, _, view) in zip(labels, match(images, views), strict=True):
-        by_number: Part = "train" if stem.startswith(TRAINING) else "test"
-        yield Case(stem, image, label, view, part=by_number if part is None else part)
+            return [
+                case
+                for name, part in PARTS.items()
+                for case in match(
+                    by_stem(root / name / "images"),
+                    by_stem(root / name / "1st_manual", "_AVmanual"),
+                    by_stem(root / name / "mask", "_mask"),
+                    part,
+                )
+            ]
+        cases = match(
+            by_stem(root / "images"), by_stem(root / "manual1"), by_stem(root / "mask", "_mask")
+        )
+        return [
+            replace(case, part="train" if case.id.startswith(TRAINING) else "test")
+            for case in cases
+        ]

@@ -11,7 +11,7 @@ them together, the owners' split does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import ClassVar
@@ -35,10 +35,10 @@ class UAV75(FileSet, data_set="uav75"):
     def cases(self, root: Path) -> Sequence[Case]:
         """Pair the images and labels of the three parts."""
         return [
-            Case(stem, image, label, part=part, group=stem.rstrip(ascii_lowercase))
+            replace(case, group=case.id.rstrip(ascii_lowercase))
             for name, part in PARTS.items()
-            for stem, image, label in match(
-                by_stem(root / f"{name}_img"), by_stem(root / f"{name}_lab")
+            for case in match(
+                by_stem(root / f"{name}_img"), by_stem(root / f"{name}_lab"), part=part
             )
         ]
 
