@@ -1,35 +1,44 @@
-"""Branching tubes of varying width, generated: the data set that needs no download.
+"""Branching tubes of chosen width, generated: the data set that needs no download.
 
 A tree grows as a random walk with inertia, tapers, and branches. The image shows it brighter than
 the ground, except in gaps where its contrast fades while the label goes on; blobs, an edge, slow
-shading and noise distract.
+shading and noise distract. For a designed experiment set `widths`, equal for tubes that do not
+taper, and `gaps`: the trees of a seed have the same centre lines for all widths.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from experiments.data.base import DataConfig, Dataset, Sample, standardise
+from experiments.errors import ConfigError
 from experiments.random_streams import numpy_generator
 from experiments.validation import Range
 
-MIN_RADIUS = 1.0
-MAX_RADIUS = 6.0
+# A branch grows with a thickness between these, which `widths` turns into pixels.
+THINNEST = 1.0
+THICKEST = 6.0
 GAP_LENGTH = 14  # steps of one pixel
+
+Width = Annotated[float, Range(1, 64)]
 
 
 @dataclass(frozen=True)
 class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
-    """Generated branching tubes, 2 to 12 pixels wide, the same for the same seed."""
+    """Generated branching tubes, the same for the same seed."""
 
     count: Annotated[int, Range(2)] = 60
     """number of images; with folds = 0 the last fifth is the test part"""
     size: Annotated[int, Range(32)] = 128
-    """height and width of an image, in pixels"""
+    """height and width of an image (and depth of a volume), in pixels"""
+    dimensions: Literal[2, 3] = 2
+    """2 for images, 3 for volumes"""
+    widths: tuple[Width, Width] = (2.0, 12.0)
+    """narrowest and widest tube, in pixels; equal: all tubes are as wide"""
     gaps: Annotated[float, Range(0, 1)] = 0.1
     """share of the tubes' length without contrast"""
     noise: Annotated[float, Range(0)] = 0.25
@@ -38,7 +47,7 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
     """number of blobs"""
     seed: Annotated[int, Range(0)] = 0
 
-    summary: ClassVar[str] = "generated branching tubes with gaps, noise and distractors"
+    summary: ClassVar[str] = "generated branching tubes with gaps, noise and distractors, 2D or 3D"
 
     def load(self) -> Dataset:
         """Generate the images.
@@ -47,7 +56,14 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
         -------
         Dataset
             One-channel images, class 1 is tube.
+
+        Raises
+        ------
+        ConfigError
+            If the narrowest tube is wider than the widest.
         """
+        if self.widths[0] > self.widths[1]:
+            raise ConfigError(f"data.widths = {list(self.widths)}: allowed is narrowest, widest")
         samples = tuple(self._sample(index) for index in range(self.count))
         ids = [sample.id for sample in samples]
         cut = self.count - max(1, self.count // 5)
@@ -55,9 +71,12 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
 
     def _sample(self, index: int) -> Sample:
         rng = numpy_generator("synthetic_tubes", self.seed, index)
-        points = grow_tree(rng, self.size)
-        while len(points) < 2 * self.size:
-            points = np.concatenate([points, grow_tree(rng, self.size)])
+        points = grow_tree(rng, self.size, self.dimensions)
+        while len(points) < 2 * self.size * (self.dimensions - 1):
+            points = np.concatenate([points, grow_tree(rng, self.size, self.dimensions)])
+        points[:, -1] = np.interp(
+            points[:, -1], (THINNEST, THICKEST), (self.widths[0] / 2, self.widths[1] / 2)
+        )
         visible = self._visibility(rng, len(points))
         label, signal = draw(points, visible * rng.uniform(0.5, 1.0), self.size)
         image = signal + self._ground(rng) + rng.normal(0, self.noise, signal.shape)
@@ -71,59 +90,76 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
         return gaussian_filter(visible, 2)
 
     def _ground(self, rng: np.random.Generator) -> np.ndarray:
-        """Slow shading, one edge and blobs, (size, size)."""
-        y, x = np.mgrid[: self.size, : self.size]
-        ground = gaussian_filter(rng.normal(size=(self.size, self.size)), self.size / 8)
+        """Slow shading, one edge and blobs, of the image's shape."""
+        shape = (self.size,) * self.dimensions
+        place = np.moveaxis(np.indices(shape), 0, -1)
+        ground = gaussian_filter(rng.normal(size=shape), self.size / 8)
         ground *= 0.3 / ground.std()
-        angle = rng.uniform(0, 2 * np.pi)
+        across = direction(random_angles(rng, self.dimensions))
         offset = rng.uniform(-0.3, 0.3) * self.size
-        side = (x - self.size / 2) * np.cos(angle) + (y - self.size / 2) * np.sin(angle) > offset
-        ground += 0.4 * side
+        ground += 0.4 * ((place - self.size / 2) @ across > offset)
         for _ in range(self.distractors):
-            centre, radius = rng.uniform(0, self.size, 2), rng.uniform(2, 7)
-            distance = np.hypot(y - centre[0], x - centre[1])
+            centre, radius = rng.uniform(0, self.size, self.dimensions), rng.uniform(2, 7)
+            distance = np.linalg.norm(place - centre, axis=-1)
             ground += rng.uniform(0.5, 1.0) * np.clip(radius - distance + 0.5, 0, 1)
         return ground
 
 
-def grow_tree(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Grow one branching tree across a square of `size` pixels.
+def random_angles(rng: np.random.Generator, dimensions: int) -> np.ndarray:
+    """Draw a direction, uniformly: the angle in the plane of y and x, in 3D also that above it."""
+    angles = [rng.uniform(0, 2 * np.pi)]
+    if dimensions == 3:
+        angles.append(np.arcsin(rng.uniform(-1, 1)))
+    return np.array(angles)
+
+
+def direction(angles: np.ndarray) -> np.ndarray:
+    """Return the unit vector, ([z,] y, x), in the direction of the angles."""
+    plane = np.array([np.sin(angles[0]), np.cos(angles[0])])
+    if len(angles) == 1:
+        return plane
+    return np.array([np.sin(angles[1]), *(np.cos(angles[1]) * plane)])
+
+
+def grow_tree(rng: np.random.Generator, size: int, dimensions: int) -> np.ndarray:
+    """Grow one branching tree across a square or cube of `size` pixels.
 
     Returns
     -------
     numpy.ndarray
-        (N, 3) float64: y, x and radius of points one pixel apart, branch after branch.
+        (N, dimensions + 1) float64: place and thickness, from `THINNEST` to `THICKEST`, of points
+        one pixel apart, branch after branch.
     """
-    angle = rng.uniform(0, 2 * np.pi)
-    middle = np.full(2, size / 2) + rng.uniform(-0.2, 0.2, 2) * size
-    start = middle - 0.5 * size * np.array([np.sin(angle), np.cos(angle)])
-    branches = [(start, angle, rng.uniform(0.6, 1.0) * MAX_RADIUS)]
-    points: list[tuple[float, float, float]] = []
+    angles = random_angles(rng, dimensions)
+    middle = np.full(dimensions, size / 2) + rng.uniform(-0.2, 0.2, dimensions) * size
+    start = middle - 0.5 * size * direction(angles)
+    branches = [(start, angles, rng.uniform(0.6, 1.0) * THICKEST)]
+    points: list[np.ndarray] = []
     while branches:
-        position, angle, radius = branches.pop()
-        turn = 0.0
+        position, angles, thickness = branches.pop()
+        turn = np.zeros(len(angles))
         for _ in range(int(1.6 * size)):
-            turn = 0.9 * turn + rng.normal(0, 0.012)
-            angle += turn
-            position = position + np.array([np.sin(angle), np.cos(angle)])
-            radius *= 0.994
+            turn = 0.9 * turn + rng.normal(0, 0.012, len(angles))
+            angles = angles + turn
+            position = position + direction(angles)
+            thickness *= 0.994
             outside = np.abs(position - size / 2).max() > 0.75 * size
-            if outside or radius < MIN_RADIUS:
+            if outside or thickness < THINNEST:
                 break
-            points.append((position[0], position[1], radius))
-            if radius > 1.5 * MIN_RADIUS and rng.random() < 0.022:
-                side = rng.choice((-1, 1)) * rng.uniform(0.4, 1.1)
-                branches.append((position, angle + side, radius * rng.uniform(0.5, 0.8)))
-    return np.array(points).reshape(-1, 3)
+            points.append(np.append(position, thickness))
+            if thickness > 1.5 * THINNEST and rng.random() < 0.022:
+                side = [rng.choice((-1, 1)) * rng.uniform(0.4, 1.1) for _ in angles]
+                branches.append((position, angles + side, thickness * rng.uniform(0.5, 0.8)))
+    return np.array(points).reshape(-1, dimensions + 1)
 
 
 def draw(points: np.ndarray, contrast: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw discs along the tubes.
+    """Draw discs, or balls, along the tubes.
 
     Parameters
     ----------
     points : numpy.ndarray
-        (N, 3): y, x, radius.
+        (N, D + 1): place, radius.
     contrast : numpy.ndarray
         (N,) brightness of each disc.
     size : int
@@ -131,20 +167,22 @@ def draw(points: np.ndarray, contrast: np.ndarray, size: int) -> tuple[np.ndarra
     Returns
     -------
     label : numpy.ndarray
-        (size, size) uint8, 1 inside a disc.
+        D axes of `size`, uint8, 1 inside a disc.
     signal : numpy.ndarray
-        (size, size) float64, the largest of the discs' brightnesses, anti-aliased.
+        D axes of `size`, float64, the largest of the discs' brightnesses, anti-aliased.
     """
-    label = np.zeros((size, size), np.uint8)
-    signal = np.zeros((size, size))
-    for (y, x, radius), bright in zip(points, contrast, strict=True):
-        low_y, low_x = (max(0, int(v - radius - 1)) for v in (y, x))
-        high_y, high_x = (min(size, int(v + radius + 2)) for v in (y, x))
-        if low_y >= high_y or low_x >= high_x:
-            continue
-        rows, columns = np.ogrid[low_y:high_y, low_x:high_x]
-        depth = radius - np.hypot(rows - y, columns - x)
-        label[low_y:high_y, low_x:high_x] |= (depth > 0).astype(np.uint8)
-        window = signal[low_y:high_y, low_x:high_x]
-        np.maximum(window, bright * np.clip(depth + 0.5, 0, 1), out=window)
+    shape = (size,) * (points.shape[1] - 1)
+    label = np.zeros(shape, np.uint8)
+    signal = np.zeros(shape)
+    for (*centre, radius), bright in zip(points, contrast, strict=True):
+        window = tuple(
+            slice(max(0, int(v - radius - 1)), max(0, min(size, int(v + radius + 2))))
+            for v in centre
+        )
+        grid = np.ogrid[window]
+        distance = np.sqrt(sum((axis - v) ** 2 for axis, v in zip(grid, centre, strict=True)))
+        depth = radius - distance
+        label[window] |= (depth > 0).astype(np.uint8)
+        part = signal[window]
+        np.maximum(part, bright * np.clip(depth + 0.5, 0, 1), out=part)
     return label, signal

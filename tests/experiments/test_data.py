@@ -57,6 +57,38 @@ def test_gaps_fade_in_the_image_and_stay_in_the_label():
     )
 
 
+@pytest.mark.parametrize("width", [3, 5, 9])
+def test_tubes_are_as_wide_as_asked(width):
+    from scipy.ndimage import distance_transform_edt
+
+    import tubeskel
+
+    inside = [s.label for s in tubes(size=128, widths=(width, width)).samples]
+    local = [2 * distance_transform_edt(x)[tubeskel.skeletonize(x > 0)] - 1 for x in inside]
+    assert np.median(np.concatenate(local)) == pytest.approx(width, abs=1)
+
+
+def test_tubes_of_all_widths_have_the_same_centre_lines():
+    thin, thick = tubes(widths=(2, 2)), tubes(widths=(8, 8))
+    for one, two in zip(thin.samples, thick.samples, strict=True):
+        assert one.label.sum() < two.label.sum()
+        assert two.label[one.label > 0].all()
+
+
+def test_tubes_in_3d():
+    (sample, _) = tubes(count=2, size=32, dimensions=3).samples
+    assert sample.image.shape == (1, 32, 32, 32)
+    assert sample.image.std() == pytest.approx(1, abs=1e-3)
+    assert 0.01 < sample.label.mean() < 0.2
+    inside = sample.label > 0
+    assert sample.image[0][inside].mean() > sample.image[0][~inside].mean() + 0.5
+
+
+def test_widths_in_the_wrong_order_are_refused():
+    with pytest.raises(ConfigError, match=r"data.widths = \[5, 3\]"):
+        tubes(widths=(5, 3))
+
+
 # ---- splits
 
 
@@ -79,6 +111,16 @@ def test_the_own_split_is_taken_without_folds():
     (part,) = splits(numbered(4, train=("0", "1"), test=("3",)), 0)
     assert [s.id for s in part.train] == ["0", "1"]
     assert [s.id for s in part.test] == ["3"]
+
+
+def test_folds_never_divide_a_group():
+    blank = np.zeros((1, 4, 4), np.float32), np.zeros((4, 4), np.uint8)
+    samples = [Sample(str(i), *blank, group=f"patient{i % 4}") for i in range(12)]
+    samples += [Sample("patient1", *blank)]  # its id is no group's name
+    parts = splits(Dataset(tuple(samples), ("a", "b")), 5)
+    assert sorted(len(part.test) for part in parts) == [1, 3, 3, 3, 3]
+    for part in parts:
+        assert not {s.group for s in part.train} & {s.group for s in part.test}
 
 
 @pytest.mark.parametrize("folds", [0, 1, 5])
