@@ -76,7 +76,7 @@ def test_tubes_of_all_widths_have_the_same_centre_lines():
 
 
 def test_tubes_in_3d():
-    (sample, _) = tubes(count=2, size=32, dimensions=3).samples
+    (sample, _) = tubes(count=2, size=32, dimensions=3, widths=(2, 6)).samples
     assert sample.image.shape == (1, 32, 32, 32)
     assert sample.image.std() == pytest.approx(1, abs=1e-3)
     assert 0.01 < sample.label.mean() < 0.2
