@@ -20,7 +20,7 @@ from .morphology import (
 )
 
 if TYPE_CHECKING:
-    from . import losses, metrics
+    from . import gradients, losses, metrics
     from ._config import show_config
     from .losses import (
         DeepSupervision,
@@ -38,6 +38,7 @@ __all__ = [
     "dice_ce_srl_loss",
     "dilate",
     "get_num_threads",
+    "gradients",
     "losses",
     "metrics",
     "set_num_threads",
@@ -55,6 +56,7 @@ _LAZY = {
     "DiceCESkeletonRecallLoss": ("losses", "DiceCESkeletonRecallLoss"),
     "SkeletonRecallLoss": ("losses", "SkeletonRecallLoss"),
     "dice_ce_srl_loss": ("losses", "dice_ce_srl_loss"),
+    "gradients": ("gradients", None),
     "losses": ("losses", None),
     "metrics": ("metrics", None),
     "show_config": ("_config", "show_config"),
