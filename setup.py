@@ -67,7 +67,7 @@ array_door = Extension(
 )
 torch_door = torch_build.CppExtension(
     "tubeskel._torch",
-    ["csrc/bindings/torch_ops.cpp", "csrc/bindings/compound_ops.cpp", *cpu_sources],
+    [*sorted(str(path) for path in Path("csrc/bindings").glob("*_ops.cpp")), *cpu_sources],
     depends=headers,
     define_macros=[("TORCH_TARGET_VERSION", TORCH_TARGET)],
     extra_compile_args={"cxx": [*cxx_options, "-Wno-unused-parameter"]},

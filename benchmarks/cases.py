@@ -214,6 +214,13 @@ LOSSES = (
 )
 
 
+CLDICE = (
+    Case("4x2x256x256", partial(_loss_2d, 4, 256)),
+    Case("1x2x96x96x96", partial(_loss_tubes, 1, 96)),
+    Case("2x2x64x64", partial(_loss_2d, 2, 64), listed=False),
+)
+
+
 @dataclass(frozen=True)
 class StepInput:
     """A training step: a network, its optimizer, a batch, and logits like the network's.
@@ -262,7 +269,13 @@ STEPS = (
     Case("3d-2x96x96x96", partial(_step, partial(_loss_tubes, 2, 96), PLAIN_3D), quick=False),
 )
 
-SUITES = {"masks": MASKS, "volumes": VOLUMES, "losses": LOSSES, "steps": STEPS}
+SUITES = {
+    "masks": MASKS,
+    "volumes": VOLUMES,
+    "losses": LOSSES,
+    "cldice": CLDICE,
+    "steps": STEPS,
+}
 
 # what can be generated in any size, which --sizes asks for
 FAMILIES: dict[str, dict[str, Callable[[int], list[Any]]]] = {
@@ -282,6 +295,7 @@ FAMILIES: dict[str, dict[str, Callable[[int], list[Any]]]] = {
         "cube": partial(_solid, dims=3),
     },
     "losses": {"2d-batch": partial(_loss_2d, 12), "3d-batch": partial(_loss_tubes, 2)},
+    "cldice": {"2d-batch": partial(_loss_2d, 4), "3d-batch": partial(_loss_tubes, 1)},
     "steps": {},
 }
 

@@ -60,7 +60,7 @@ def peers_of(operation: str, device: str) -> tuple[Peer, ...]:
 def set_threads(threads: int, operation: Operation) -> None:
     """Give our side, and torch where it takes part, this many threads."""
     tubeskel.set_num_threads(threads)
-    if operation.suite in ("losses", "steps"):
+    if operation.suite in ("losses", "cldice", "steps"):
         import torch
 
         torch.set_num_threads(threads)
@@ -132,6 +132,15 @@ def compound_loss_and_gradient(case: LossInput) -> tuple[Any, Any]:
     import torch
 
     loss = tubeskel.dice_ce_srl_loss(case.logits, case.target, tube=case.tube)
+    (gradient,) = torch.autograd.grad(loss, case.logits)
+    return loss.detach(), gradient
+
+
+def soft_cldice_and_gradient(case: LossInput) -> tuple[Any, Any]:
+    """Return the soft clDice loss at ten iterations and its gradient."""
+    import torch
+
+    loss = tubeskel.soft_cldice_loss(case.logits, case.target, iterations=10)
     (gradient,) = torch.autograd.grad(loss, case.logits)
     return loss.detach(), gradient
 
@@ -223,6 +232,14 @@ OPERATIONS = (
         "losses",
         "dice_ce_srl_loss(logits, target, tube=tube), forward and backward",
         compound_loss_and_gradient,
+        loss_differs,
+    ),
+    Operation(
+        "soft_cldice_loss",
+        "loss",
+        "cldice",
+        "soft_cldice_loss(logits, target), ten iterations, forward and backward",
+        soft_cldice_and_gradient,
         loss_differs,
     ),
     *(

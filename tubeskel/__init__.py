@@ -25,16 +25,23 @@ if TYPE_CHECKING:
     from .losses import (
         DeepSupervision,
         DiceCESkeletonRecallLoss,
+        DiceCESoftClDiceLoss,
         SkeletonRecallLoss,
+        SoftClDiceLoss,
+        dice_ce_soft_cldice_loss,
         dice_ce_srl_loss,
+        soft_cldice_loss,
         srl_loss,
     )
 
 __all__ = [
     "DeepSupervision",
     "DiceCESkeletonRecallLoss",
+    "DiceCESoftClDiceLoss",
     "SkeletonRecallLoss",
+    "SoftClDiceLoss",
     "__version__",
+    "dice_ce_soft_cldice_loss",
     "dice_ce_srl_loss",
     "dilate",
     "get_num_threads",
@@ -44,6 +51,7 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "skeletonize",
+    "soft_cldice_loss",
     "srl_loss",
     "thin",
     "tubed_skeleton",
@@ -54,12 +62,16 @@ __all__ = [
 _LAZY = {
     "DeepSupervision": ("losses", "DeepSupervision"),
     "DiceCESkeletonRecallLoss": ("losses", "DiceCESkeletonRecallLoss"),
+    "DiceCESoftClDiceLoss": ("losses", "DiceCESoftClDiceLoss"),
     "SkeletonRecallLoss": ("losses", "SkeletonRecallLoss"),
+    "SoftClDiceLoss": ("losses", "SoftClDiceLoss"),
+    "dice_ce_soft_cldice_loss": ("losses", "dice_ce_soft_cldice_loss"),
     "dice_ce_srl_loss": ("losses", "dice_ce_srl_loss"),
     "gradients": ("gradients", None),
     "losses": ("losses", None),
     "metrics": ("metrics", None),
     "show_config": ("_config", "show_config"),
+    "soft_cldice_loss": ("losses", "soft_cldice_loss"),
     "srl_loss": ("srl_loss", None),
 }
 

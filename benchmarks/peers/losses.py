@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from benchmarks.cases import LossInput
@@ -65,13 +65,39 @@ def _monai_dice_ce(losses: Any, threads: int) -> Function:
 
 
 def _monai_soft_cldice(losses: Any, threads: int) -> Function:
-    loss = losses.SoftclDiceLoss(iter_=10)
+    loss = losses.SoftclDiceLoss(iter_=10, softmax=True, include_background=False)
+    return with_gradient(lambda case: loss(case.logits, one_hot(case.logits, case.target.long())))
 
-    def soft_cldice(case: LossInput) -> Any:
-        probability = case.logits.softmax(1)
-        return loss(one_hot(probability, case.target.long()), probability)
 
-    return with_gradient(soft_cldice)
+def _soft_skeleton(image: Any) -> Any:
+    """Ten iterations by pooling, as the authors of clDice write it."""
+    import torch
+    from torch.nn import functional
+
+    axes = image.ndim - 2
+    pool = functional.max_pool2d if axes == 2 else functional.max_pool3d
+
+    def erode(image: Any) -> Any:
+        sizes = [tuple(3 if a == axis else 1 for a in range(axes)) for axis in range(axes)]
+        windows = [-pool(-image, size, 1, [n // 2 for n in size]) for size in sizes]
+        return reduce(torch.minimum, windows)
+
+    skeleton = functional.relu(image - pool(erode(image), 3, 1, 1))
+    for _ in range(10):
+        image = erode(image)
+        found = functional.relu(image - pool(erode(image), 3, 1, 1))
+        skeleton = skeleton + functional.relu(found - skeleton * found)
+    return skeleton
+
+
+def _soft_cldice(case: LossInput) -> Any:
+    """Of the foreground of two classes, summed over the batch."""
+    p = case.logits.softmax(1)[:, 1:]
+    y = (case.target[:, None] == 1).to(p.dtype)
+    of_p, of_y = _soft_skeleton(p), _soft_skeleton(y)
+    precision = ((of_p * y).sum() + 1) / (of_p.sum() + 1)
+    recall = ((of_y * p).sum() + 1) / (of_y.sum() + 1)
+    return 1 - 2 * precision * recall / (precision + recall)
 
 
 def _nnunet_terms(case: LossInput) -> Any:
@@ -164,6 +190,22 @@ PEERS = (
         "DiceCELoss, and eager skeleton recall; 1 - Dice instead of - Dice",
         *MONAI,
         _monai_terms,
+        same_result=False,
+    ),
+    Peer(
+        "torch",
+        "soft_cldice_loss",
+        "eager: the chain of poolings",
+        *TORCH,
+        lambda torch, threads: with_gradient(_soft_cldice),
+        target_least=5,
+    ),
+    Peer(
+        "monai",
+        "soft_cldice_loss",
+        "SoftclDiceLoss, per sample",
+        *MONAI,
+        _monai_soft_cldice,
         same_result=False,
     ),
 )

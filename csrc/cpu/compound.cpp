@@ -40,6 +40,16 @@ void for_each_span(const CompoundProblem& problem, int64_t spans, int threads, c
   });
 }
 
+// For labels of which one is out of range.
+void refuse_labels(const CompoundProblem& problem) {
+  const auto require = [&](const char* name, const Labels& labels) {
+    require_valid(name, labels, problem.maps() * problem.pixels, problem.num_classes(),
+                  problem.ignore_index);
+  };
+  require("target", problem.target);
+  require("tube", problem.tube);
+}
+
 }  // namespace
 
 void compound_sums(const CompoundProblem& problem, double* sums, int threads) {
@@ -55,20 +65,23 @@ void compound_sums(const CompoundProblem& problem, double* sums, int threads) {
                                             partial.data() + i * size, scratch))
             invalid = true;
       });
-  if (invalid) {
-    const auto require = [&](const char* name, const Labels& labels) {
-      require_valid(name, labels, problem.maps() * problem.pixels, problem.num_classes(),
-                    problem.ignore_index);
-    };
-    require("target", problem.target);
-    require("tube", problem.tube);
-  }
+  if (invalid) refuse_labels(problem);
   for (int64_t map = 0; map < problem.maps(); ++map) {
     double* const own = sums + map * size;
     std::fill_n(own, size, 0.0);
     for (int64_t i = map * spans; i < (map + 1) * spans; ++i)
       for (int64_t j = 0; j < size; ++j) own[j] += partial[size_t(i * size + j)];
   }
+}
+
+void probabilities(const CompoundProblem& problem, void* out, int threads) {
+  std::atomic<bool> invalid{false};
+  for_each_span(problem, std::max<int64_t>(ceil_div(problem.pixels, kTile), 1), threads,
+                [&](int64_t, int64_t map, int64_t first, int64_t n, void* scratch) {
+                  if (!kernels().probabilities_tile(problem, map, first, n, out, scratch))
+                    invalid = true;
+                });
+  if (invalid) refuse_labels(problem);
 }
 
 void compound_gradient(const CompoundProblem& problem, const double* derivatives, void* grad,

@@ -33,6 +33,10 @@ struct CompoundProblem {
 // InvalidValue for a label out of range.
 void compound_sums(const CompoundProblem& problem, double* sums, int threads);
 
+// Writes the probabilities of the logits, of their shape, in double for double logits, else float;
+// 0 for ignored pixels. Throws InvalidValue for a label out of range.
+void probabilities(const CompoundProblem& problem, void* out, int threads);
+
 // Writes the gradient of the logits, in their shape and type, from the derivatives of the loss with
 // respect to the sums, of their shape. The labels have been checked.
 void compound_gradient(const CompoundProblem& problem, const double* derivatives, void* grad,

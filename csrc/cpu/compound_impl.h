@@ -370,6 +370,42 @@ void compound_gradient_tile(const CompoundProblem& problem, int64_t map, int64_t
   });
 }
 
+template <class T, class Real>
+KERNEL bool probabilities_of(const CompoundProblem& problem, int64_t map, int64_t first,
+                             int64_t size, Real* probabilities, void* scratch) {
+  using Vector = typename Chunk<T, Real>::Vector;
+  Chunk<T, Real> chunk(problem, scratch);
+  Real* const out = probabilities + map * chunk.channels * problem.pixels + first;
+  for (int64_t from = 0; from < size; from += kPixelsAtOnce) {
+    const int64_t n = size - from < kPixelsAtOnce ? size - from : kPixelsAtOnce;
+    if (!chunk.load(map, first + from, n)) return false;
+    for (int i = 0; i < kPixelsAtOnce; i += chunk.kLanes) {
+      const auto store = [&](int64_t c, const Vector& s) {
+        store_vector(chunk.z + c * kPixelsAtOnce + i, chunk.valid(i) ? s : Vector{});
+      };
+      if (problem.softmax) {
+        const Vector sum = chunk.exponentiate(i, [](int64_t, const Vector&) {}).sum;
+        const Vector share = core::splat<Vector>(1) / sum;
+        for (int64_t c = 0; c < chunk.channels; ++c) store(c, chunk.exponentials(c, i) * share);
+      } else {
+        store(0, Sigmoid<Vector>(chunk.logits(0, i)).s);
+      }
+    }
+    for (int64_t c = 0; c < chunk.channels; ++c)
+      store_row(chunk.z + c * kPixelsAtOnce, n, out + c * problem.pixels + from, false);
+  }
+  return true;
+}
+
+bool probabilities_tile(const CompoundProblem& problem, int64_t map, int64_t first, int64_t n,
+                        void* probabilities, void* scratch) {
+  return with_logits(problem.logit_type, [&](auto logit, auto real) {
+    using Real = decltype(real);
+    return probabilities_of<decltype(logit)>(problem, map, first, n,
+                                             static_cast<Real*>(probabilities), scratch);
+  });
+}
+
 #undef KERNEL
 
 }  // namespace tubeskel::cpu::TUBESKEL_TARGET

@@ -7,6 +7,7 @@
 
 #include "bit_image.h"
 #include "compound.h"
+#include "soft_cldice.h"
 #include "srl.h"
 
 namespace tubeskel::cpu {
@@ -66,6 +67,17 @@ struct Kernels {
                              double* sums, void* scratch);
   void (*compound_gradient_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
                                  const double* derivatives, void* grad, void* scratch);
+  // Probabilities of the n pixels of a map from `first` on, in memory for the whole map. Returns
+  // whether the labels are valid.
+  bool (*probabilities_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
+                             void* probabilities, void* scratch);
+  // One band of soft clDice: bytes of scratch memory; the four sums of each slice of the map, added
+  // to sums[slices, 4]; the band's gradient for the derivatives of the map's sums.
+  int64_t (*soft_cldice_scratch)(const SoftCldiceProblem&, const SoftCldiceTask&, bool gradient);
+  void (*soft_cldice_sums)(const SoftCldiceProblem&, const SoftCldiceTask&, double* sums,
+                           void* scratch);
+  void (*soft_cldice_gradient)(const SoftCldiceProblem&, const SoftCldiceTask&,
+                               const double* derivatives, void* grad, void* scratch);
 };
 
 // The kernels in use: the widest this CPU runs, unless chosen otherwise.

@@ -25,6 +25,8 @@
 
 #include "compound_impl.h"
 
+#include "soft_cldice_impl.h"
+
 #include "kernels_table.h"
 #ifdef __clang__
 #pragma clang attribute pop

@@ -19,4 +19,6 @@
 
 #include "compound_impl.h"
 
+#include "soft_cldice_impl.h"
+
 #include "kernels_table.h"

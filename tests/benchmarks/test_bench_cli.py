@@ -54,7 +54,7 @@ def test_a_quick_run_measures_every_side(files):
         assert row.peers[0].ratio == row.peers[0].time.median / row.ours.median
     assert [Report.load(path).operations() for path in files[1:]] == [
         ["tubed_skeleton"],
-        ["srl_loss", "dice_ce_srl_loss"],
+        ["srl_loss", "dice_ce_srl_loss", "soft_cldice_loss"],
     ]
 
 
@@ -195,7 +195,7 @@ def test_markdown_goes_into_the_readme_and_a_page(files, tmp_path, capsys):
         ("dilate", ["32", "48"], ["dilate", "dilate_3d"]),
         ("tube", ["32"], ["tubed_skeleton", "tubed_skeleton_3d"]),
         ("metrics", ["32"], ["cldice", "betti_numbers", "cldice_3d", "betti_numbers_3d"]),
-        ("loss", ["32"], ["srl_loss", "dice_ce_srl_loss"]),
+        ("loss", ["32"], ["srl_loss", "dice_ce_srl_loss", "soft_cldice_loss"]),
     ],
 )
 def test_every_operation_at_small_sizes_agrees_with_every_peer(

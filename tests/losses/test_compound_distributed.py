@@ -7,7 +7,7 @@ import torch
 from compound_oracle import softmax_case
 from torch import distributed, multiprocessing, nn
 
-from tubeskel import dice_ce_srl_loss
+from tubeskel import dice_ce_srl_loss, soft_cldice_loss
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="no gloo"
@@ -51,6 +51,11 @@ def work(rank, folder):
         results.append(
             (loss.detach(), grad, net.module.weight.grad, alone.detach(), samples.detach())
         )
+    own = logits.clone().requires_grad_()
+    loss = soft_cldice_loss(own, target, iterations=2)
+    (grad,) = torch.autograd.grad(loss, own)
+    alone = soft_cldice_loss(own, target, iterations=2, distributed=False)
+    results.append((loss.detach(), grad, alone.detach()))
     torch.save(results, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
@@ -75,6 +80,18 @@ def test_equals_one_process_on_the_joined_batch(results, index):
         # each process has W times its part: DDP takes the mean over the W of them
         torch.testing.assert_close(own_grad, 2 * grad[share])
         torch.testing.assert_close(weight_grad, net.weight.grad)
+
+
+def test_soft_cldice(results):
+    logits, target, _ = case()
+    loss = soft_cldice_loss(logits, target, iterations=2)
+    (grad,) = torch.autograd.grad(loss, logits)
+    for rank, share in enumerate(SHARES):
+        own_loss, own_grad, alone = results[rank][-1]
+        torch.testing.assert_close(own_loss, loss.detach())
+        torch.testing.assert_close(own_grad, 2 * grad[share])
+        expected = soft_cldice_loss(logits[share], target[share], iterations=2)
+        torch.testing.assert_close(alone, expected.detach())
 
 
 @pytest.mark.parametrize("index", range(len(OPTIONS)))

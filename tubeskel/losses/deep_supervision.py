@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from .._arguments import as_choice, as_number
 from ..morphology import tubed_skeleton
+from .dice_ce_soft_cldice import DiceCESoftClDiceLoss
 from .dice_ce_srl import DiceCESkeletonRecallLoss
 from .skeleton_recall import SkeletonRecallLoss
 
@@ -37,10 +38,11 @@ class DeepSupervision(nn.Module):
         - "max_pool": a pixel whose cell of the full resolution holds any pixel of the tube, with
           the label that the pixel has at the lower resolution, so nothing if that is background.
           The tube keeps its relative width, and breaks where the labels do.
-        - "none": recall at full resolution only; Dice and cross-entropy at all of them.
+        - "none": recall, or clDice, at full resolution only; Dice and cross-entropy at all of them.
 
         For "max_pool" the loss must be a `SkeletonRecallLoss` or a `DiceCESkeletonRecallLoss`, for
-        "none" the latter.
+        "none" the latter or a `DiceCESoftClDiceLoss`. A loss without a tube, as any of soft clDice,
+        gets the labels alone with "skeletonize".
 
     Examples
     --------
@@ -66,7 +68,7 @@ class DeepSupervision(nn.Module):
         needed = {
             "skeletonize": (nn.Module,),
             "max_pool": (SkeletonRecallLoss, DiceCESkeletonRecallLoss),
-            "none": (DiceCESkeletonRecallLoss,),
+            "none": (DiceCESkeletonRecallLoss, DiceCESoftClDiceLoss),
         }[lower_tubes]
         if not isinstance(loss, needed):
             raise TypeError(

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import _compound_ops
 from .._arguments import as_choice, as_flag, as_label, as_number
 from .._methods import Skeletonizer
 from ._distributed import sum_over_processes
 from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
+from ._scheduled import ScheduledLoss
 
 RECALLS = ("linear", "log", "cross_entropy", "tversky")
 TERMS = ("dice", "ce", "recall")
@@ -242,7 +243,7 @@ def dice_ce_srl_loss(
     return (loss, dict(zip(TERMS, terms, strict=True))) if return_terms else loss
 
 
-class DiceCESkeletonRecallLoss(nn.Module):
+class DiceCESkeletonRecallLoss(ScheduledLoss):
     """Dice + cross-entropy + Skeleton Recall Loss as a module; see `dice_ce_srl_loss`.
 
     Parameters
@@ -292,10 +293,7 @@ class DiceCESkeletonRecallLoss(nn.Module):
         per_class: bool = False,
         distributed: bool = True,
     ) -> None:
-        super().__init__()
-        self.alpha = alpha if callable(alpha) else as_number("alpha", alpha, minimum=0)
-        self.progress = 0.0
-        self.options = _check_options(
+        options = _check_options(
             weight_dice=weight_dice,
             weight_ce=weight_ce,
             recall=recall,
@@ -314,17 +312,7 @@ class DiceCESkeletonRecallLoss(nn.Module):
             per_class=per_class,
             distributed=distributed,
         )
-
-    def set_progress(self, progress: float) -> None:
-        """Say how much of the training is done, 0 to 1; an `alpha` that is a function needs it."""
-        progress = as_number("progress", progress, minimum=0)
-        if progress > 1:
-            raise ValueError(f"progress must be at most 1, got {progress}")
-        self.progress = progress
-
-    def current_alpha(self) -> float:
-        """Return the weight of the recall term at the present progress."""
-        return self.alpha(self.progress) if callable(self.alpha) else self.alpha
+        super().__init__(alpha, options)
 
     def forward(
         self,
@@ -345,29 +333,27 @@ class DiceCESkeletonRecallLoss(nn.Module):
             **self.options,
         )
 
-    def extra_repr(self) -> str:
-        """Return the options for printing."""
-        options = {"alpha": self.alpha, **self.options}
-        return ", ".join(f"{name}={value!r}" for name, value in options.items())
-
 
 def _check_options(**options: Any) -> dict[str, Any]:
     """Return the options that function and module share, as the types that they are of."""
+    options = check_dice_ce_options(**options)
+    for name in ("fp_weight", "recall_smooth"):
+        options[name] = as_number(name, options[name], minimum=0)
+    as_choice("recall", options["recall"], RECALLS)
+    as_choice("classes", options["classes"], ("present", "all"))
+    check_tube_options(options["radius"], options["method"], options["per_class"])
+    return options
 
-    def number(name: str, **limits: float) -> None:
-        options[name] = as_number(name, options[name], **limits)
 
-    for name in ("weight_dice", "weight_ce", "fp_weight", "dice_smooth", "recall_smooth"):
-        number(name, minimum=0)
-    number("label_smoothing", minimum=0)
+def check_dice_ce_options(**options: Any) -> dict[str, Any]:
+    """Return options, those of Dice and cross-entropy among them checked, as their types."""
+    for name in ("weight_dice", "weight_ce", "dice_smooth", "label_smoothing"):
+        options[name] = as_number(name, options[name], minimum=0)
     if options["label_smoothing"] > 1:
         raise ValueError(f"label_smoothing must be at most 1, got {options['label_smoothing']}")
-    as_choice("recall", options["recall"], RECALLS)
     as_choice("activation", options["activation"], ("softmax", "sigmoid"))
-    as_choice("classes", options["classes"], ("present", "all"))
     for name in ("batch", "include_background", "distributed"):
         as_flag(name, options[name])
-    check_tube_options(options["radius"], options["method"], options["per_class"])
     options["ignore_index"] = as_label("ignore_index", options["ignore_index"])
     weights = options["class_weights"]
     if weights is not None:

@@ -1,0 +1,36 @@
+"""A topology term whose weight may change with the progress of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from .._arguments import as_number
+
+
+class ScheduledLoss(nn.Module):
+    """Module of a loss with options and a weight `alpha`, a number or a function of progress."""
+
+    def __init__(self, alpha: float | Callable[[float], float], options: dict[str, Any]) -> None:
+        super().__init__()
+        self.alpha = alpha if callable(alpha) else as_number("alpha", alpha, minimum=0)
+        self.progress = 0.0
+        self.options = options
+
+    def set_progress(self, progress: float) -> None:
+        """Say how much of the training is done, 0 to 1; an `alpha` that is a function needs it."""
+        progress = as_number("progress", progress, minimum=0)
+        if progress > 1:
+            raise ValueError(f"progress must be at most 1, got {progress}")
+        self.progress = progress
+
+    def current_alpha(self) -> float:
+        """Return the weight of the topology term at the present progress."""
+        return self.alpha(self.progress) if callable(self.alpha) else self.alpha
+
+    def extra_repr(self) -> str:
+        """Return the options for printing."""
+        options = {"alpha": self.alpha, **self.options}
+        return ", ".join(f"{name}={value!r}" for name, value in options.items())
