@@ -7,10 +7,14 @@ export TUBESKEL_CUDA_ARCHS ?= 9.0
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-.PHONY: demo test gpu-check cuda-archs lint setup build bench bench-docs bench-quick format wheel clean
+.PHONY: demo study test gpu-check cuda-archs lint setup build bench bench-docs bench-quick format wheel clean
 
 demo: build
 	$(BIN)/python -m experiments run experiments/configs/demo.yaml
+
+# Two generated data sets x three arms x three seeds, a few minutes.
+study: build
+	$(BIN)/python -m experiments study experiments/configs/study_small.yaml --workers 2
 
 test: build
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``report`` and ``list``."""
+"""The command line: ``run``, ``study``, ``report`` and ``list``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ PROGRAM = "python -m experiments"
 USAGE = f"""\
 usage: {PROGRAM} run CONFIG [--FIELD VALUE ...]   train, score and report; continues after a kill
        {PROGRAM} run CONFIG --help                show the fields of a config
-       {PROGRAM} report RUN [RUN ...]             write the report of one or more run folders
+       {PROGRAM} study CONFIG [--workers N]       run and report several data sets, arms and seeds
+       {PROGRAM} report RUN [RUN ...]             report of run folders or a study's folder
        {PROGRAM} list                             show data sets, losses and configs
 """
 T = TypeVar("T")
@@ -33,15 +34,31 @@ class ReportArguments:
     """Write the report of one or more run folders."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """run folders"""
+    """run folders, or folders of studies"""
     out: Path | None = None
-    """folder of the report; by default report/ in the first run folder"""
+    """folder of the report; by default report/ in the first folder"""
+
+
+@dataclass(frozen=True)
+class StudyArguments:
+    """Run a study, and write its report; the same command continues it and retries what failed."""
+
+    config: tyro.conf.Positional[Path]
+    """YAML file of the study"""
+    workers: int = 1
+    """processes of one thread each on this machine; 1 trains in this process"""
+    dask: str | None = None
+    """address of a Dask scheduler whose workers train, such as tcp://host:8786"""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; return the exit code: 0, or 2 after bad input, told in one line."""
-    commands: dict[str, Callable[[Sequence[str]], None]] = {
+    """Run a command; return the exit code.
+
+    0: done; 1: jobs of a study failed; 2: bad input, told in one line; 130: interrupted.
+    """
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
         "run": run_command,
+        "study": study_command,
         "report": report_command,
         "list": list_command,
     }
@@ -52,17 +69,16 @@ def main(arguments: Sequence[str]) -> int:
         if arguments[0] not in commands:
             hint = nearest(arguments[0], commands)
             raise ConfigError(f"unknown command '{arguments[0]}': {hint}")
-        commands[arguments[0]](arguments[1:])
+        return commands[arguments[0]](arguments[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command continues", file=sys.stderr)
         return 130
-    return 0
 
 
-def run_command(arguments: Sequence[str]) -> None:
+def run_command(arguments: Sequence[str]) -> int:
     """Train, score and report the config at ``arguments[0]``, the rest being overrides."""
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"run needs a config first: {PROGRAM} run CONFIG [--FIELD VALUE ...]")
@@ -75,9 +91,27 @@ def run_command(arguments: Sequence[str]) -> None:
 
     folder = run(config)
     print(f"report: {write_report([folder], folder.path / 'report')}")
+    return 0
 
 
-def report_command(arguments: Sequence[str]) -> None:
+def study_command(arguments: Sequence[str]) -> int:
+    """Run a study; tell the jobs that failed, and return 1 if there are any."""
+    parsed = parse(StudyArguments, arguments, f"{PROGRAM} study")
+    if parsed.workers < 1:
+        raise ConfigError(f"--workers {parsed.workers}: allowed is at least 1")
+
+    from experiments.report import write_report
+    from experiments.study import load, run_study
+
+    study = load(parsed.config)
+    folders, failures = run_study(study, parsed.workers, parsed.dask)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    print(f"report: {write_report(folders, study.out / 'report', study.name)}")
+    return 1 if failures else 0
+
+
+def report_command(arguments: Sequence[str]) -> int:
     """Write the report of the run folders named."""
     parsed = parse(ReportArguments, arguments, f"{PROGRAM} report")
     if not parsed.runs:
@@ -86,11 +120,12 @@ def report_command(arguments: Sequence[str]) -> None:
     from experiments.report import write_report
     from experiments.run_folder import RunFolder
 
-    folders = [RunFolder.open(path) for path in parsed.runs]
-    print(f"report: {write_report(folders, parsed.out or folders[0].path / 'report')}")
+    folders = [folder for path in parsed.runs for folder in RunFolder.open_all(path)]
+    print(f"report: {write_report(folders, parsed.out or parsed.runs[0] / 'report')}")
+    return 0
 
 
-def list_command(arguments: Sequence[str]) -> None:
+def list_command(arguments: Sequence[str]) -> int:
     """Print the data sets, losses and configs."""
     if arguments:
         raise ConfigError(f"list takes no arguments, got {' '.join(arguments)}")
@@ -104,6 +139,7 @@ def list_command(arguments: Sequence[str]) -> None:
     here = Path(__file__).resolve().parent
     for path in sorted((here / "configs").glob("*.yaml")):
         print(f"  {path.stem:16} {here.name}/configs/{path.name}")
+    return 0
 
 
 def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:

@@ -112,13 +112,17 @@ def load(path: Path) -> Config:
     ConfigError
         If the file is missing, is no YAML, or a field is wrong.
     """
+    return from_mapping(read_yaml(path))
+
+
+def read_yaml(path: Path) -> object:
+    """Read a YAML file; raise ConfigError if it is missing or no YAML."""
     try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read config {path}: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return from_mapping(mapping)
 
 
 def from_mapping(mapping: object) -> Config:

@@ -23,6 +23,8 @@ SECONDS_BETWEEN_LINES = 30.0
 class RunProgress:
     """Shows the iterations of all jobs; a context manager.
 
+    Jobs that run elsewhere, several at a time, are told of when they are done.
+
     Parameters
     ----------
     jobs : int
@@ -30,13 +32,12 @@ class RunProgress:
     waiting : int
         Jobs that are not done yet.
     iterations : int
-        Iterations of each job.
+        Iterations of the waiting jobs together.
     """
 
     def __init__(self, jobs: int, waiting: int, iterations: int) -> None:
-        self.jobs, self.iterations = jobs, iterations
+        self.jobs, self.total = jobs, iterations
         self.number = jobs - waiting
-        self.total = waiting * iterations
         self.before = 0
         self.started = self.last_line = time.monotonic()
         self.first: int | None = None
@@ -64,20 +65,30 @@ class RunProgress:
     ) -> None:
         self.bar.stop()
 
-    def job(self, name: str) -> training.Progress:
+    def job(self, name: str, iterations: int) -> training.Progress:
         """Start the next job and return what is to be told of its iterations."""
-        self.number += 1
-        before, number = self.before, self.number
-        self.before += self.iterations
+        text, before = self._next(name, iterations)
 
         def show(count: int, loss: float) -> None:
-            done = before + count
-            text = f"[{number}/{self.jobs}] {name}"
-            self.bar.update(self.task, completed=done, description=f"{text}, loss {loss:6.3f}")
-            if not self.console.is_terminal:
-                self._line(f"{text}: {count}/{self.iterations}, loss {loss:.3f}", done)
+            self._show(f"{text}: {count}/{iterations}, loss {loss:6.3f}", before + count)
 
         return show
+
+    def done(self, name: str, iterations: int) -> None:
+        """Tell of a job that is done, or has failed."""
+        text, before = self._next(name, iterations)
+        self._show(text, before + iterations)
+
+    def _next(self, name: str, iterations: int) -> tuple[str, int]:
+        self.number += 1
+        before = self.before
+        self.before += iterations
+        return f"[{self.number}/{self.jobs}] {name}", before
+
+    def _show(self, text: str, done: int) -> None:
+        self.bar.update(self.task, completed=done, description=text)
+        if not self.console.is_terminal:
+            self._line(text, done)
 
     def _line(self, text: str, done: int) -> None:
         now = time.monotonic()

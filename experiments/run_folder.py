@@ -1,9 +1,10 @@
 """The folder of one run: what is in it and where.
 
 config.yaml            the resolved config
-environment.json       versions, processor, ...: one entry for each distinct one
-jobs/ARM/fold0_seed0/  log.jsonl, checkpoint.pt, cost.json, predictions/ID.png, scores.csv
-report/                report.html, report.md and its figures
+jobs/ARM/fold0_seed0/  log.jsonl, checkpoint.pt, cost.json, predictions/, scores.csv;
+                       environment.json: versions, processor, ..., one entry for each distinct
+                       one; error.txt: why the last attempt failed
+report/                report.html, report.md, its tables and figures
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ class RunFolder:
     def create(cls, config: Config) -> RunFolder:
         """Make the folder of `config`, or continue the one that is there.
 
+        Seeds and arms may be added or taken away; whatever else made the jobs that are there must
+        be the same.
+
         Raises
         ------
         RunError
@@ -72,14 +76,31 @@ class RunFolder:
             raise RunError(f"{path} is no run folder: it has no config.yaml")
         return cls(path, load(path / "config.yaml"))
 
+    @classmethod
+    def open_all(cls, path: Path) -> list[RunFolder]:
+        """Open a run folder, or all of those in the folder of a study.
+
+        Raises
+        ------
+        RunError
+            If there is none.
+        """
+        inside = sorted(path.glob("*/config.yaml"))
+        if inside and not (path / "config.yaml").is_file():
+            return [cls.open(file.parent) for file in inside]
+        return [cls.open(path)]
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from running in this folder; the system unlocks after a kill."""
-        with (self.path / ".lock").open("w") as file:
+    def locked(self, job: Job | None = None) -> Iterator[None]:
+        """Keep other processes from this folder, or from one job; a kill unlocks it."""
+        path = self.job_path(job) if job else self.path / "run"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f".{path.name}.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"{self.path} is in use by another process") from None
+                where = path if job else self.path
+                raise RunError(f"{where} is in use by another process") from None
             yield
 
     def jobs(self) -> list[Job]:
@@ -96,27 +117,52 @@ class RunFolder:
         """Tell whether a job is trained and scored."""
         return (self.job_path(job) / "scores.csv").is_file()
 
-    def environments(self) -> list[dict[str, Any]]:
-        """Return the environments in which parts of the run were made."""
-        path = self.path / "environment.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-    def add_environment(self, entry: dict[str, Any]) -> None:
-        """Note an environment, if it is new."""
-        known = self.environments()
+    def note_environment(self, job: Job, entry: dict[str, Any]) -> None:
+        """Note an environment in which a part of a job was made, if it is new."""
+        path = self.job_path(job) / "environment.json"
+        known = _read_list(path)
         if entry not in known:
-            write_text(self.path / "environment.json", json.dumps([*known, entry], indent=2) + "\n")
+            write_text(path, json.dumps([*known, entry], indent=2) + "\n")
+
+    def environments(self) -> list[dict[str, Any]]:
+        """Return the distinct environments in which parts of the run were made."""
+        distinct: list[dict[str, Any]] = []
+        for job in self.jobs():
+            entries = _read_list(self.job_path(job) / "environment.json")
+            distinct += [entry for entry in entries if entry not in distinct]
+        return distinct
+
+    def note_failure(self, job: Job, text: str) -> None:
+        """Note why a job failed; an empty text says that it did not."""
+        path = self.job_path(job) / "error.txt"
+        if text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _read_list(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _check_same(old: Config, new: Config, path: Path) -> None:
-    """Raise RunError, naming the first different field, unless the configs are the same."""
-    before, after = flatten(to_mapping(old)), flatten(to_mapping(new))
+    """Raise RunError, naming the first field that differs for a job of both configs."""
+    before, after = flatten(_of_jobs(old, new)), flatten(_of_jobs(new, old))
     for name in dict.fromkeys([*before, *after]):
-        if name != "out" and before.get(name) != after.get(name):
+        if before.get(name) != after.get(name):
             raise RunError(
                 f"{path} holds a run with {name} = {before.get(name)!r}, not "
                 f"{after.get(name)!r}: choose another folder with --out, or delete it"
             )
+
+
+def _of_jobs(config: Config, other: Config) -> dict[str, Any]:
+    """Return the fields that decide the outcome of a job, of the arms that both configs have."""
+    mapping = to_mapping(config)
+    del mapping["out"], mapping["seeds"]
+    mapping["arms"] = {name: arm for name, arm in mapping["arms"].items() if name in other.arms}
+    return mapping
 
 
 def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:

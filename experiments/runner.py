@@ -35,12 +35,13 @@ def run(config: Config) -> RunFolder:
     parts = splits(dataset, config.data.folds)
     folder = RunFolder.create(config)
     with folder.locked():
-        folder.add_environment(environment(device))
         jobs = folder.jobs()
         waiting = [job for job in jobs if not folder.is_done(job)]
-        with RunProgress(len(jobs), len(waiting), config.train.iterations) as progress:
+        iterations = config.train.iterations
+        with RunProgress(len(jobs), len(waiting), len(waiting) * iterations) as progress:
             for job in waiting:
-                run_job(folder, job, dataset, parts[job.fold], device, progress.job(str(job)))
+                show = progress.job(str(job), iterations)
+                run_job(folder, job, dataset, parts[job.fold], device, show)
     return folder
 
 
@@ -56,6 +57,7 @@ def run_job(
     config = folder.config
     path = folder.job_path(job)
     path.mkdir(parents=True, exist_ok=True)
+    folder.note_environment(job, environment(device))
     channels, classes = part.train[0].image.shape[0], dataset.classes
     network = build_network(config.network, channels, len(classes), job.seed, job.fold).to(device)
     arm = config.arms[job.arm]

@@ -73,6 +73,16 @@ class Scores:
         return np.nanmean(self.values[arm][..., METRICS.index(metric)], axis=1)
 
 
+def complete_jobs(folder: RunFolder) -> list[Job]:
+    """Return the jobs whose fold and seed is done for every arm."""
+    arms = folder.config.arms
+    return [
+        job
+        for job in folder.jobs()
+        if all(folder.is_done(Job(arm, job.fold, job.seed)) for arm in arms)
+    ]
+
+
 def read_scores(folder: RunFolder) -> Scores:
     """Read all scores of a run.
 
@@ -82,9 +92,7 @@ def read_scores(folder: RunFolder) -> Scores:
         If no fold and seed is done for every arm.
     """
     jobs, arms = folder.jobs(), list(folder.config.arms)
-    paired = [
-        job for job in jobs if all(folder.is_done(Job(arm, job.fold, job.seed)) for arm in arms)
-    ]
+    paired = complete_jobs(folder)
     if not paired:
         raise RunError(f"{folder.path}: no fold and seed is done for every arm yet")
     found: dict[tuple[str, int, str], list[list[float]]] = defaultdict(list)

@@ -54,7 +54,7 @@ def run(mapping):
         tested = samples[job.fold :: 2]
         offset = {"dice_ce": 0.0, "dice_ce_srl": 0.02}[job.arm] + 0.1 * job.seed
         fake_job(folder, job, tested, offset)
-    folder.add_environment({"python": "3.x"})
+    folder.note_environment(folder.jobs()[0], {"python": "3.x"})
     return folder
 
 
