@@ -14,7 +14,7 @@ MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(tubeskel.__path__, "tubeskel.")
     if info.name.rpartition(".")[2]
-    not in {"__main__", "_array", "_cupy_door", "_torch", "srl_loss"}
+    not in {"__main__", "_array", "_cupy_door", "_torch", "srl_loss", "trainers"}
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .._arguments import as_choice, as_number
+from .._arguments import as_choice, as_flag, as_number
 from ..morphology import tubed_skeleton
 from .dice_ce_soft_cldice import DiceCESoftClDiceLoss
 from .dice_ce_srl import DiceCESkeletonRecallLoss
@@ -84,8 +85,13 @@ class DeepSupervision(nn.Module):
         self.loss.set_progress(progress)  # type: ignore[operator]
 
     def forward(
-        self, outputs: Sequence[Tensor], target: Tensor, tube: Tensor | None = None
-    ) -> Tensor:
+        self,
+        outputs: Sequence[Tensor],
+        target: Tensor,
+        tube: Tensor | None = None,
+        *,
+        return_terms: bool = False,
+    ) -> Any:
         """Return the weighted sum of the losses.
 
         Parameters
@@ -94,11 +100,16 @@ class DeepSupervision(nn.Module):
             Logits, the first at the resolution of the target, all of as many axes.
         target, tube : Tensor
             As the loss takes them with the first output.
+        return_terms : bool
+            Also return the terms; the loss must have an argument of that name.
 
         Returns
         -------
-        () Tensor
+        loss : () Tensor
+        terms : dict of str to () Tensor
+            If `return_terms`: the weighted sum of each term of the losses.
         """
+        as_flag("return_terms", return_terms)
         if isinstance(outputs, Tensor) or len(outputs) == 0:
             raise TypeError("outputs must be a sequence of tensors, the full resolution first")
         weights = self.weights
@@ -111,24 +122,42 @@ class DeepSupervision(nn.Module):
             )
         if self.lower_tubes == "max_pool" and tube is None:
             tube = self._tube_of(target, len(outputs[0].shape) - 2)
-        losses = [
-            weight * self._at_level(level, output, target, tube)
-            for level, (weight, output) in enumerate(zip(weights, outputs, strict=True))
-            if weight != 0
-        ]
-        return torch.stack(losses).sum()
+        options = {"return_terms": True} if return_terms else {}
+        losses = []
+        sums: dict[str, Tensor] = {}
+        for level, (weight, output) in enumerate(zip(weights, outputs, strict=True)):
+            if weight == 0:
+                continue
+            loss = self._at_level(level, output, target, tube, options)
+            if return_terms:
+                loss, terms = loss
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, 0) + weight * term
+            losses.append(weight * loss)
+        total = torch.stack(losses).sum()
+        return (total, sums) if return_terms else total
 
-    def _at_level(self, level: int, output: Tensor, target: Tensor, tube: Tensor | None) -> Tensor:
-        if level == 0:
-            return self.loss(output, target) if tube is None else self.loss(output, target, tube)
-        size = output.shape[2:]
-        lower = _at_centres(target, size)
-        if self.lower_tubes == "none":
-            return self.loss(output, lower, alpha=0.0)
-        if self.lower_tubes == "max_pool":
-            assert tube is not None
-            return self.loss(output, lower, _pooled(tube, size).to(lower.dtype) * lower)
-        return self.loss(output, lower)
+    def _at_level(
+        self,
+        level: int,
+        output: Tensor,
+        target: Tensor,
+        tube: Tensor | None,
+        options: dict[str, Any],
+    ) -> Any:
+        if level > 0:
+            size = output.shape[2:]
+            target, full_tube, tube = _at_centres(target, size), tube, None
+            if self.lower_tubes == "none":
+                result = self.loss(output, target, alpha=0.0, **options)
+                if options:
+                    del result[1]["recall"]  # no part of the loss here
+                return result
+            if self.lower_tubes == "max_pool":
+                assert full_tube is not None
+                tube = _pooled(full_tube, size).to(target.dtype) * target
+        given = () if tube is None else (tube,)
+        return self.loss(output, target, *given, **options)
 
     def _tube_of(self, target: Tensor, axes: int) -> Tensor:
         loss = self.loss
