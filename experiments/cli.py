@@ -24,6 +24,7 @@ usage: {PROGRAM} run CONFIG [--FIELD VALUE ...]   train, score and report; conti
        {PROGRAM} run CONFIG --help                show the fields of a config
        {PROGRAM} study CONFIG [--workers N]       run and report several data sets, arms and seeds
        {PROGRAM} report RUN [RUN ...]             report of run folders or a study's folder
+       {PROGRAM} export-nnunet CONFIG --id N      write its data set and folds for nnU-Net
        {PROGRAM} list                             show data sets, losses and configs
 """
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         "run": run_command,
         "study": study_command,
         "report": report_command,
+        "export-nnunet": export_nnunet_command,
         "list": list_command,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -122,6 +124,14 @@ def report_command(arguments: Sequence[str]) -> int:
 
     folders = [folder for path in parsed.runs for folder in RunFolder.open_all(path)]
     print(f"report: {write_report(folders, parsed.out or parsed.runs[0] / 'report')}")
+    return 0
+
+
+def export_nnunet_command(arguments: Sequence[str]) -> int:
+    """Write the data set of a config, and its folds, for nnU-Net."""
+    from experiments.nnunet_export import ExportArguments, export
+
+    print(f"written: {export(parse(ExportArguments, arguments, f'{PROGRAM} export-nnunet'))}")
     return 0
 
 

@@ -150,8 +150,8 @@ class DeepSupervision(nn.Module):
             target, full_tube, tube = _at_centres(target, size), tube, None
             if self.lower_tubes == "none":
                 result = self.loss(output, target, alpha=0.0, **options)
-                if options:
-                    del result[1]["recall"]  # no part of the loss here
+                if options:  # the other term is no part of the loss here
+                    return result[0], {name: result[1][name] for name in ("dice", "ce")}
                 return result
             if self.lower_tubes == "max_pool":
                 assert full_tube is not None
