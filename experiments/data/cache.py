@@ -42,7 +42,7 @@ def cached(files: Iterable[Path], settings: str, make: Callable[[], Arrays]) -> 
     Raises
     ------
     DataError
-        If the entry cannot be written.
+        If a file cannot be read, or the entry cannot be written.
     """
     path = folder() / f"{key(files, settings)}.npz"
     try:
@@ -66,5 +66,8 @@ def key(files: Iterable[Path], settings: str) -> str:
     """Return a hash of the bytes of the files, in their order, and of the settings."""
     total = hashlib.blake2b(settings.encode(), digest_size=20)
     for path in files:
-        total.update(hashlib.blake2b(path.read_bytes()).digest())
+        try:
+            total.update(hashlib.blake2b(path.read_bytes()).digest())
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from None
     return total.hexdigest()

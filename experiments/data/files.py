@@ -56,7 +56,8 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
         If the file is missing, cannot be decoded, or is no volume.
     """
     array, spacing = _decode(path)
-    if array.ndim != 3 or array.size == 0:
+    colours = array.ndim == 3 and array.shape[2] <= 4
+    if array.ndim != 3 or array.size == 0 or colours:
         raise DataError(f"{path} has shape {array.shape}, not that of a volume")
     return array, spacing
 

@@ -6,7 +6,8 @@ version. The owners publish labels without a stack too: they are left out. There
 folds.
 
 Voxels are larger along Z than in plane; how much differs from stack to stack, and the files do not
-say. The labels of ``burgess2014_noisySparseVessels`` close loops on some slices.
+say. Nor is it said whether stacks of one study share animals: they are not grouped. The labels of
+``burgess2014_noisySparseVessels`` close loops on some slices.
 """
 
 from __future__ import annotations

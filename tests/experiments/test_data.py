@@ -1,12 +1,42 @@
 """The data sets: what they hold, and how they complain."""
 
+import dataclasses
+import json
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import yaml
 
-from experiments.data import Dataset, Sample, SyntheticTubes, TopoMortar, splits
+from experiments.data import (
+    DATA_SETS,
+    DataConfig,
+    Dataset,
+    Sample,
+    SyntheticTubes,
+    TopoMortar,
+    splits,
+)
 from experiments.errors import ConfigError, DataError
+from experiments.validation import build
+
+# ---- all of them
+
+
+@pytest.mark.parametrize("name", sorted(DATA_SETS))
+def test_the_fields_of_a_data_set_survive_yaml(name):
+    config = build(DataConfig, {"name": name})
+    assert DATA_SETS[name].summary
+    text = yaml.safe_dump(json.loads(json.dumps(dataclasses.asdict(config))))
+    assert build(DataConfig, yaml.safe_load(text)) == config
+
+
+@pytest.mark.parametrize("name", sorted(DATA_SETS.keys() - {"synthetic_tubes"}))
+def test_a_root_that_is_not_there_is_named(name, tmp_path):
+    config = build(DataConfig, {"name": name, "root": str(tmp_path / "nowhere")})
+    with pytest.raises(DataError, match=r"data.root: there is no folder .*nowhere"):
+        config.load()
+
 
 # ---- synthetic_tubes
 

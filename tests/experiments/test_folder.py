@@ -232,6 +232,7 @@ def test_folder_takes_volumes_as_slices(volumes):
 
 
 def test_folder_names_a_file_that_is_no_volume(volumes):
-    np.save(volumes / "images" / "a.npy", np.zeros((5, 6)))
-    with pytest.raises(DataError, match=r"a\.npy has shape \(5, 6\), not that of a volume"):
-        Folder("folder", root=str(volumes), dimensions=3).load()
+    for shape in ((5, 6), (5, 6, 3), (2, 5, 6, 7)):
+        np.save(volumes / "images" / "a.npy", np.zeros(shape))
+        with pytest.raises(DataError, match=r"a\.npy has shape \(.*, not that of a volume"):
+            Folder("folder", root=str(volumes), dimensions=3).load()
