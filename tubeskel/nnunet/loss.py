@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..losses import DeepSupervision, DiceCESkeletonRecallLoss
+from ..losses import DeepSupervision, DiceCESkeletonRecallLoss, DiceCESoftClDiceLoss
 from .settings import Settings
 
 IGNORED = 2  # label of ignored pixels in a mask of 0 and 1
@@ -86,42 +87,50 @@ class TrainerLoss(nn.Module):
         return {name: float(term) / self._calls for name, term in self._sums.items()}
 
 
-def dice_ce_recall(
-    settings: Settings,
-    *,
-    alpha: float,
-    batch: bool,
-    regions: int,
-    ignore_label: int | None,
-    distributed: bool,
-) -> DiceCESkeletonRecallLoss:
-    """Return nnU-Net's Dice + cross-entropy, as its trainer sets them, and the recall.
+def dice_ce_recall(settings: Settings, *, alpha: float, **options: Any) -> DiceCESkeletonRecallLoss:
+    """Return Dice + cross-entropy + recall; with an `alpha` of 0 the recall is looked at only.
+
+    `options` are those of `nnunet_dice_ce`.
+    """
+    return DiceCESkeletonRecallLoss(
+        alpha=alpha,
+        recall=settings.recall,
+        classes=settings.classes,
+        recall_smooth=1e-5 if settings.classes == "all" else 0.0,
+        radius=settings.radius,
+        per_class=settings.per_class,
+        **nnunet_dice_ce(**options),
+    )
+
+
+def dice_ce_cldice(settings: Settings, **options: Any) -> DiceCESoftClDiceLoss:
+    """Return Dice + cross-entropy + soft clDice; `options` are those of `nnunet_dice_ce`."""
+    return DiceCESoftClDiceLoss(
+        alpha=settings.alpha, iterations=settings.iterations, **nnunet_dice_ce(**options)
+    )
+
+
+def nnunet_dice_ce(
+    *, batch: bool, regions: int, ignore_label: int | None, distributed: bool
+) -> dict[str, Any]:
+    """Return the options with which Dice and cross-entropy are those of nnU-Net's trainer.
 
     Parameters
     ----------
-    settings : Settings
-    alpha : float
-        Weight of the recall; with 0 this is nnU-Net's loss, and the recall is looked at only.
     batch : bool
         nnU-Net's ``batch_dice``.
     regions : int
         Number of regions, 0 for labels.
     ignore_label : int, optional
     distributed : bool
-        Whether Dice is that of the joined batch of all processes.
+        Whether `batch` is the joined batch of all processes.
     """
-    ignored = ignore_label is not None
-    return DiceCESkeletonRecallLoss(
-        alpha=alpha,
+    ignored_regions = bool(regions) and ignore_label is not None
+    return {
         # With an ignore label nnU-Net adds up the cross-entropies of the regions.
-        weight_ce=float(regions) if regions and ignored else 1.0,
-        recall=settings.recall,
-        activation="sigmoid" if regions else "softmax",
-        batch=batch,
-        classes=settings.classes,
-        recall_smooth=1e-5 if settings.classes == "all" else 0.0,
-        ignore_index=IGNORED if regions and ignored else ignore_label,
-        radius=settings.radius,
-        per_class=settings.per_class,
-        distributed=distributed,
-    )
+        "weight_ce": float(regions) if ignored_regions else 1.0,
+        "activation": "sigmoid" if regions else "softmax",
+        "batch": batch,
+        "ignore_index": IGNORED if ignored_regions else ignore_label,
+        "distributed": distributed,
+    }

@@ -13,7 +13,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import distributed, nn
 
-from .loss import TrainerLoss, dice_ce_recall
+from .loss import TrainerLoss, dice_ce_cldice, dice_ce_recall
 from .settings import Settings, load_settings
 
 EPOCHS = (5, 20, 100, 250)
@@ -65,7 +65,7 @@ class _Trainer(nnUNetTrainer):
         )
 
     def _make_loss(self, **options: Any) -> nn.Module:
-        """Return the loss of one resolution; `options` are those of `dice_ce_recall`."""
+        """Return the loss of one resolution; `options` are those of `nnunet_dice_ce`."""
         raise NotImplementedError
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
@@ -121,7 +121,14 @@ class nnUNetTrainerSkeletonRecall(_Trainer):
         return dice_ce_recall(self.settings, alpha=self.settings.alpha, **options)
 
 
-_KINDS = (nnUNetTrainerDiceCE, nnUNetTrainerSkeletonRecall)
+class nnUNetTrainerSoftClDice(_Trainer):
+    """Dice + cross-entropy + soft clDice."""
+
+    def _make_loss(self, **options: Any) -> nn.Module:
+        return dice_ce_cldice(self.settings, **options)
+
+
+_KINDS = (nnUNetTrainerDiceCE, nnUNetTrainerSkeletonRecall, nnUNetTrainerSoftClDice)
 TRAINERS: dict[str, type[_Trainer]] = {kind.__name__: kind for kind in _KINDS}
 for _kind in _KINDS:
     for _epochs in EPOCHS:
