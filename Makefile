@@ -7,7 +7,7 @@ export TUBESKEL_CUDA_ARCHS ?= 9.0
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-.PHONY: demo study test gpu-check cuda-archs lint setup build bench bench-docs bench-quick format wheel clean
+.PHONY: demo study test test-nnunet gpu-check cuda-archs lint setup build bench bench-docs bench-quick format wheel clean
 
 demo: build
 	$(BIN)/python -m experiments run experiments/configs/demo.yaml
@@ -18,6 +18,19 @@ study: build
 
 test: build
 	$(BIN)/python -m pytest
+
+# nnU-Net wants its own PyTorch, so it has its own environment (6 GB). The libraries that `build` has
+# made load there too: they need the same Python, and any PyTorch from 2.10 on.
+NNUNET := .venv-nnunet
+test-nnunet: build $(NNUNET)/.installed
+	OMP_NUM_THREADS=1 $(NNUNET)/bin/python -m pytest tests/nnunet
+
+$(NNUNET)/.installed: requirements-nnunet.txt
+	$(PYTHON) -m venv $(NNUNET)
+	$(NNUNET)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-nnunet.txt
+	$(NNUNET)/bin/python -c "import sysconfig, pathlib; \
+	    pathlib.Path(sysconfig.get_path('purelib'), 'tubeskel.pth').write_text('$(CURDIR)')"
+	touch $@
 
 # On a machine with a GPU: its own Python with PyTorch is used as it is, nothing is downloaded.
 # GPU_CHECK holds options, such as --steps tests bench, or --wheel dist/tubeskel-*.whl.

@@ -1,4 +1,4 @@
-"""nnU-Net's folders with two small data sets, planned and preprocessed once."""
+"""nnU-Net's commands, and two small data sets that they have planned and preprocessed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 HERE = Path(__file__).resolve().parent
-LABELS_3D = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
+REPOSITORY = HERE.parent.parent
 
 
 class NnUNet:
-    """nnU-Net's commands, run as a user does."""
+    """nnU-Net's folders and its commands, run as a user does."""
 
     def __init__(self, folder: Path):
         from tubeskel.nnunet import TRAINER_FOLDER
 
-        self.raw, self.preprocessed, self.results = (
-            folder / name for name in ("raw", "preprocessed", "results")
-        )
+        folders = {name: folder / name for name in ("raw", "preprocessed", "results")}
+        for path in folders.values():
+            path.mkdir()
+        self.raw, self.preprocessed, self.results = folders.values()
         self.environment = {
             **os.environ,
-            "nnUNet_raw": str(self.raw),
-            "nnUNet_preprocessed": str(self.preprocessed),
-            "nnUNet_results": str(self.results),
+            **{f"nnUNet_{name}": str(path) for name, path in folders.items()},
             "nnUNet_extTrainer": os.pathsep.join(
                 map(str, (TRAINER_FOLDER, HERE / "tiny_trainers"))
             ),
@@ -36,35 +36,67 @@ class NnUNet:
             "OMP_NUM_THREADS": "1",
         }
 
-    def __call__(self, command: str, *arguments, fails: bool = False, **variables) -> str:
-        program = [str(Path(sys.executable).with_name(command))]
+    def run(self, *command, fails: bool = False, **variables) -> str:
+        """Return what a command prints."""
         done = subprocess.run(
-            [*program, *map(str, arguments)],
+            list(map(str, command)),
             env={**self.environment, **variables},
+            cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=500,
         )
         text = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, text
         return text
 
-    def train(self, data_set: int, configuration: str, trainer: str, *options, **variables) -> str:
+    def __call__(self, command: str, *arguments, **options) -> str:
+        return self.run(Path(sys.executable).with_name(command), *arguments, **options)
+
+    def plan(self, data_set: str, configuration: str) -> None:
+        """Plan and preprocess; make the network small."""
+        number = int(data_set[7:10])
+        self("nnUNetv2_extract_fingerprint", "-d", number, "-np", 1)
+        self("nnUNetv2_plan_experiment", "-d", number)
+        path = self.preprocessed / data_set / "nnUNetPlans.json"
+        plans = json.loads(path.read_text())
+        chosen = plans["configurations"][configuration]
+        network = chosen["architecture"]["arch_kwargs"]
+        network["features_per_stage"] = [4] * network["n_stages"]
+        chosen["batch_size"] = 2
+        path.write_text(json.dumps(plans))
+        self("nnUNetv2_preprocess", "-d", number, "-c", configuration, "-np", 1)
+
+    def train(self, data_set: str, configuration: str, trainer: str, *options, **variables) -> str:
         arguments = (data_set, configuration, 0, "-tr", trainer, "-device", "cpu", *options)
         # Without workers of the data loader; planning would fail with none.
         return self("nnUNetv2_train", *arguments, nnUNet_n_proc_DA="0", **variables)
 
     def fold(self, data_set: str, trainer: str, configuration: str) -> Path:
+        """Return the folder of a training."""
         name = f"{trainer}__nnUNetPlans__{configuration}"
         return self.results / data_set / name / "fold_0"
 
 
 @pytest.fixture(scope="session")
 def nnunet(tmp_path_factory) -> NnUNet:
-    nnunet = NnUNet(tmp_path_factory.mktemp("nnunet"))
-    for folder in (nnunet.raw, nnunet.preprocessed, nnunet.results):
-        folder.mkdir()
-    return nnunet
+    return NnUNet(tmp_path_factory.mktemp("nnunet"))
+
+
+@pytest.fixture(scope="session")
+def images(nnunet) -> str:
+    """A 2D data set of the study, exported."""
+    config = {
+        "name": "tubes",
+        "out": "unused",
+        "data": {"name": "synthetic_tubes", "folds": 3, "count": 6, "size": 64},
+        "arms": {"dice_ce": {"loss": "dice_ce"}},
+    }
+    path = nnunet.raw / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    nnunet.run(sys.executable, "-m", "experiments", "export-nnunet", path, "--id", 901)
+    nnunet.plan("Dataset901_synthetictubes", "2d")
+    return "Dataset901_synthetictubes"
 
 
 @pytest.fixture(scope="session")
@@ -78,25 +110,25 @@ def volumes(nnunet) -> str:
     labels.mkdir()
     rng = np.random.default_rng(0)
     for i in range(4):
-        label = np.zeros((24, 32, 32), np.uint8)
-        label[:, 8 + i : 15 + i, 10:18] = 1
-        label[:, 10 + i : 13 + i, 12:16] = 2
-        image = label + rng.normal(0, 0.3, label.shape).astype(np.float32)
-        label[:4] = 3
+        label = np.zeros((16, 24, 24), np.uint8)
+        label[:, 6 + i : 13 + i, 8:16] = 1
+        label[:, 8 + i : 11 + i, 10:14] = 2
+        image = label + rng.normal(0, 0.3, label.shape)
+        label[:3] = 3
         tifffile.imwrite(images / f"case_{i}_0000.tif", image.astype(np.float32))
         tifffile.imwrite(labels / f"case_{i}.tif", label)
-        for file in (images / f"case_{i}.json", labels / f"case_{i}.json"):
-            file.write_text(json.dumps({"spacing": [1.5, 1.0, 1.0]}))
+        for folder in (images, labels):
+            (folder / f"case_{i}.json").write_text(json.dumps({"spacing": [1.5, 1.0, 1.0]}))
     description = {
         "channel_names": {"0": "image"},
-        "labels": LABELS_3D,
+        "labels": {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3},
         "regions_class_order": [1, 2],
         "numTraining": 4,
         "file_ending": ".tif",
         "overwrite_image_reader_writer": "Tiff3DIO",
     }
     (nnunet.raw / name / "dataset.json").write_text(json.dumps(description))
-    nnunet("nnUNetv2_plan_and_preprocess", "-d", 902, "-c", "3d_fullres", "-np", 1, "-npfp", 1)
+    nnunet.plan(name, "3d_fullres")
     split = {"train": ["case_0", "case_1", "case_2"], "val": ["case_3"]}
     (nnunet.preprocessed / name / "splits_final.json").write_text(json.dumps([split]))
     return name

@@ -6,7 +6,11 @@ import os
 
 import torch
 
-from tubeskel.nnunet.trainers import nnUNetTrainerDiceCE, nnUNetTrainerSkeletonRecall
+from tubeskel.nnunet.trainers import (
+    nnUNetTrainerDiceCE,
+    nnUNetTrainerSkeletonRecall,
+    nnUNetTrainerSoftClDice,
+)
 
 
 class Tiny:
@@ -35,4 +39,8 @@ class TinyDiceCE(Tiny, nnUNetTrainerDiceCE):
 
 
 class TinySkeletonRecall(Tiny, nnUNetTrainerSkeletonRecall):
+    pass
+
+
+class TinySoftClDice(Tiny, nnUNetTrainerSoftClDice):
     pass

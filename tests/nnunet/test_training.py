@@ -1,0 +1,94 @@
+"""Trainings with nnU-Net's own commands: plan, train, resume, predict; nothing is mocked."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed; `make test-nnunet` has it")
+
+from tubeskel.nnunet import TRAINER_FOLDER
+
+NAMES = [
+    f"nnUNetTrainer{kind}{length}"
+    for kind in ("DiceCE", "SkeletonRecall", "SoftClDice")
+    for length in ("", "_5epochs", "_20epochs", "_100epochs", "_250epochs")
+]
+
+
+def logged(text: str, name: str) -> list[float]:
+    return [float(value) for value in re.findall(rf": {name} (-?\d+\.\d+|-?\d+)", text)]
+
+
+def checkpoint(folder, name="checkpoint_final.pth"):
+    import torch
+
+    return torch.load(folder / name, weights_only=False)
+
+
+def test_every_trainer_is_found(nnunet):
+    text = nnunet.run(sys.executable, "-m", "tubeskel.nnunet", "check")
+    assert sorted(re.findall(r"(nnUNetTrainer\w+) +found\n", text)) == sorted(NAMES)
+
+
+def test_path_is_a_folder_of_trainers(nnunet):
+    assert nnunet.run(sys.executable, "-m", "tubeskel.nnunet", "path") == f"{TRAINER_FOLDER}\n"
+
+
+def test_check_says_what_to_do(nnunet):
+    command = (sys.executable, "-m", "tubeskel.nnunet", "check")
+    text = nnunet.run(*command, fails=True, nnUNet_extTrainer="/elsewhere")
+    assert 'export nnUNet_extTrainer="$(python -m tubeskel.nnunet path)"' in text
+
+
+def test_2d_killed_resumed_and_predicted(nnunet, images, tmp_path):
+    fold = nnunet.fold(images, "TinySkeletonRecall", "2d")
+    first = {"TUBESKEL_ALPHA": "0.5", "TUBESKEL_LOWER_TUBES": "max_pool"}
+    text = nnunet.train(
+        images, "2d", "TinySkeletonRecall", TINY_KILLED_BEFORE="1", fails=True, **first
+    )
+    assert text.splitlines()[-1] == "killed"
+    assert checkpoint(fold, "checkpoint_latest.pth")["current_epoch"] == 1
+    assert "'alpha': 0.5, 'radius': 2" in text
+
+    text = nnunet.train(images, "2d", "TinySkeletonRecall", "--c")
+    assert "settings are those of the checkpoint" in text
+    assert "Epoch 1" in text
+    assert "Epoch 0" not in text
+    for part in ("train", "val"):
+        dice, ce, recall, loss = (
+            logged(text, f"{part}_{name}") for name in ("dice", "ce", "recall", "loss")
+        )
+        assert dice[0] + ce[0] + 0.5 * recall[0] == pytest.approx(loss[0], abs=3e-4)
+    final = checkpoint(fold)
+    assert final["trainer_name"] == "TinySkeletonRecall"
+    assert final["init_args"]["tubeskel"]["alpha"] == 0.5
+    assert final["init_args"]["tubeskel"]["lower_tubes"] == "max_pool"
+
+    validated = sorted(path.stem for path in (fold / "validation").glob("*.tif"))
+    splits = json.loads((nnunet.preprocessed / images / "splits_final.json").read_text())
+    assert validated == sorted(splits[0]["val"])
+    arguments = ["-d", 901, "-c", "2d", "-f", 0, "-tr", "TinySkeletonRecall", "-device", "cpu"]
+    arguments += ["-i", nnunet.raw / images / "imagesTr", "-o", tmp_path, "-npp", 1, "-nps", 1]
+    nnunet("nnUNetv2_predict", *arguments)
+    assert len(list(tmp_path.glob("*.tif"))) == 6
+
+
+@pytest.mark.parametrize("trainer", ["TinyDiceCE", "TinySkeletonRecall", "TinySoftClDice"])
+def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer):
+    (nnunet.preprocessed / volumes / "tubeskel.yaml").write_text("iterations: 3\n")
+    text = nnunet.train(volumes, "3d_fullres", trainer)
+    fold = nnunet.fold(volumes, trainer, "3d_fullres")
+    assert checkpoint(fold)["init_args"]["tubeskel"]["iterations"] == 3
+    topology = "cldice" if trainer == "TinySoftClDice" else "recall"
+    alpha = 0 if trainer == "TinyDiceCE" else 1
+    terms = [logged(text, f"train_{name}") for name in ("dice", "ce", topology, "loss")]
+    for dice, ce, term, loss in zip(*terms, strict=True):
+        # nnU-Net adds up the cross-entropies of the two regions where pixels are ignored
+        assert dice + 2 * ce + alpha * term == pytest.approx(loss, abs=3e-4)
+    assert np.isfinite(terms).all()
+    assert (fold / "validation" / "summary.json").is_file()
