@@ -232,8 +232,10 @@ def test_monai_where_definitions_agree(iterations):
 @pytest.mark.parametrize("shape", [(20, 30), (8, 9, 10)])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("label", [None, 1, 9])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_pytorchs_pooling_that_other_devices_use(shape, activation, label, dtype):
+@pytest.mark.parametrize(
+    ("first", "dtype"), [(0, torch.float64), (1, torch.float64), (1, torch.bfloat16)]
+)
+def test_pytorchs_pooling_that_other_devices_use(shape, activation, label, first, dtype):
     logits, target = case_of(shape, dtype=dtype)
     softmax = activation == "softmax"
     if not softmax:
@@ -242,12 +244,24 @@ def test_pytorchs_pooling_that_other_devices_use(shape, activation, label, dtype
         target[..., 3:5] = label
         ignored = (target == label)[:, None] if softmax else target == label
         logits = logits.detach().masked_fill(ignored, torch.nan).requires_grad_()
-    weights = torch.randn(2, 2, 4, dtype=torch.float64)
+    weights = torch.randn(2, 3 - first, 4, dtype=torch.float64)
     found = []
     for module in (_soft_cldice_ops, _pooled_cldice):
-        sums = module.soft_cldice_sums(logits, target, 3, softmax, 1, label)
+        sums = module.soft_cldice_sums(logits, target, 3, softmax, first, label)
         found.append(value_and_grad((sums * weights).sum(), logits))
     torch.testing.assert_close(*found)
+
+
+def test_pytorchs_pooling_compiles_whole():
+    torch._dynamo.reset()
+    logits, target = case_of((9, 12), dtype=torch.float32)
+    sums = _pooled_cldice.soft_cldice_sums
+    compiled = torch.compile(sums, fullgraph=True, backend="aot_eager")
+    options = target, 2, True, 0, 1
+    torch.testing.assert_close(
+        value_and_grad(compiled(logits, *options)[..., :3].sum(), logits),
+        value_and_grad(sums(logits, *options)[..., :3].sum(), logits),
+    )
 
 
 def test_pytorchs_pooling_checks_the_values_too():

@@ -22,6 +22,7 @@ TERMS = {
     "ce": lambda z, t: torch.nn.functional.cross_entropy(z, t.long()),
     "srl": lambda z, t: tubeskel.srl_loss(z, t),
     "dice": tubeskel.DiceCESkeletonRecallLoss(alpha=0, weight_ce=0),
+    "cldice": tubeskel.SoftClDiceLoss(iterations=2),
 }
 
 

@@ -23,27 +23,28 @@ def soft_cldice_sums(
     ignore_index: int | None,
 ) -> Tensor:
     """Return what `_soft_cldice_ops.soft_cldice_sums` does."""
-    channels = logits.shape[1]
-    maps = target.flatten(2 - logits.ndim).flatten(0, -2)
+    if not softmax:
+        logits, target = logits[:, first:], target[:, first:]
+    maps = target.flatten(2 - logits.ndim).flatten(0, -2)  # [maps, pixels]
+    num_classes = logits.shape[1] if softmax else 2
     # which checks the values, also on a device
-    _torch_ops.srl_classes(maps, maps, ignore_index, channels if softmax else 2)
-    labels = target.long()
-    ignored = None if ignore_index is None else labels == ignore_index
-    if ignored is not None:
-        labels = labels.masked_fill(ignored, -1)
-        logits = logits.masked_fill(ignored.unsqueeze(1) if softmax else ignored, 0)  # may be NaN
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    p = logits.softmax(1, dtype=dtype) if softmax else logits.to(dtype).sigmoid()
-    p = p[:, first:]
+    classes = _torch_ops.srl_classes(maps, maps, ignore_index, num_classes)[0].view_as(target)
+    ignored = None if ignore_index is None else target.long() == ignore_index
     if softmax:
-        classes = torch.arange(first, channels, device=p.device).view(-1, *(1,) * (p.ndim - 2))
-        labels = labels.unsqueeze(1)
-        y = labels == classes
-    else:
-        labels = labels[:, first:]
-        y = labels == 1
+        classes = classes.unsqueeze(1)
+        ignored = None if ignored is None else ignored.unsqueeze(1)
     if ignored is not None:
-        p = p.masked_fill(labels == -1, 0)
+        logits = logits.masked_fill(ignored, 0)  # which may be NaN
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    if softmax:
+        p = logits.softmax(1, dtype=dtype)[:, first:]
+        numbers = torch.arange(first, num_classes, device=p.device)
+        y = classes == numbers.view(-1, *(1,) * (p.ndim - 2))
+    else:
+        p = logits.to(dtype).sigmoid()
+        y = classes == 1
+    if ignored is not None:
+        p, y = p.masked_fill(ignored, 0), y & ~ignored
     y = y.to(dtype)
     of_p = soft_skeleton(p.flatten(0, 1).unsqueeze(1), iterations).view_as(p)
     with torch.no_grad():
