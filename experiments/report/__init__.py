@@ -1,4 +1,4 @@
-"""The report of one or more runs: one HTML page, and the same as Markdown with figure files."""
+"""The report of one or more runs: one HTML page, the same as Markdown, its tables and figures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from pathlib import Path
 
 from experiments.errors import RunError
 from experiments.files import write_bytes, write_text
-from experiments.report.document import Figure, Paragraph, to_html, to_markdown
-from experiments.report.scores import complete_jobs
-from experiments.report.sections import run_section
+from experiments.report import figures, tables
+from experiments.report.document import (
+    Block,
+    Figure,
+    Heading,
+    Paragraph,
+    to_html,
+    to_markdown,
+)
+from experiments.report.published import read_published
+from experiments.report.scores import WHOLE, complete_jobs, read_scores
+from experiments.report.sections import find_all, how_compared, run_section, verdicts
 from experiments.run_folder import RunFolder
 
 __all__ = ["write_report"]
 
 
 def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Path:
-    """Write ``report.html``, ``report.md`` and its figures to the folder `out`.
+    """Write a page over all runs to the folder `out`.
+
+    ``report.html`` and ``report.md`` with its figures; ``table1.csv`` and ``table1.tex``, the main
+    table; ``differences.csv``, all comparisons; ``scores.csv``, the scores of every image.
 
     Returns
     -------
@@ -32,21 +44,52 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
     folders = [folder for folder in folders if folder not in waiting]
     if not folders:
         raise RunError(f"{waiting[0].path}: no fold and seed is done for every arm yet")
-    names = [folder.config.name for folder in folders]
-    blocks = [
-        block
-        for number, folder in enumerate(folders)
-        for block in run_section(folder, prefix=f"{number}_" if len(folders) > 1 else "")
-    ]
+    runs = [(folder, read_scores(folder)) for folder in folders]
+    found = [(*run, find_all(*run)) for run in runs]
+    table = tables.main_table(runs)
+    blocks: list[Block] = []
     if waiting:
         unfinished = ", ".join(folder.config.name for folder in waiting)
-        text = f"Nothing to compare yet, so left out: {unfinished}."
-        blocks.insert(0, Paragraph(text))
-    title = "Do topology losses help? " + (name or ", ".join(dict.fromkeys(names)))
+        blocks.append(Paragraph(f"Nothing to compare yet, so left out: {unfinished}."))
+    for folder, _, findings in found:
+        blocks += verdicts(folder, findings)
+    blocks += [table, *(Paragraph(f"{key}: {text}") for key, text in read_published()[1].items())]
+    lines = [
+        (folder.config.name, arm, findings[arm, region])
+        for folder, _, findings in found
+        for arm, region in findings
+        if region == WHOLE
+    ]
+    if lines:
+        baselines = ", ".join(dict.fromkeys(folder.config.baseline for folder in folders))
+        caption = (
+            f"Paired differences from {baselines}: mean, 95 % interval over images (thick) and "
+            "over images and seeds (thin). Filled: found by both tests, corrected for the metrics."
+        )
+        blocks += [
+            Heading("Differences"),
+            Figure("forest.png", figures.forest(lines), caption),
+            Paragraph(how_compared(found)),
+        ]
+    for number, run in enumerate(found):
+        blocks += run_section(*run, prefix=f"{number}_" if len(found) > 1 else "")
+
+    title = "Do topology losses help? "
+    title += name or ", ".join(dict.fromkeys(folder.config.name for folder in folders))
+    comparisons = [
+        (folder.config.name, arm, folder.config.baseline, region, finding)
+        for folder, _, findings in found
+        for (arm, region), of_arm in findings.items()
+        for finding in of_arm
+    ]
     out.mkdir(parents=True, exist_ok=True)
     for block in blocks:
         if isinstance(block, Figure):
             write_bytes(out / block.name, block.png)
+    write_text(out / "table1.csv", table.csv())
+    write_text(out / "table1.tex", table.latex())
+    write_text(out / "differences.csv", tables.differences_csv(comparisons))
+    write_text(out / "scores.csv", tables.scores_csv(runs))
     write_text(out / "report.md", to_markdown(title, blocks))
     write_text(out / "report.html", to_html(title, blocks))
     return out / "report.html"

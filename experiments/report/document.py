@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -97,6 +99,28 @@ class Table:
         lines = ["| " + " | ".join(row) + " |" for row in (cells[0], marks, *cells[1:])]
         return "\n".join([f"**{escape_markdown(self.caption)}**", "", *lines])
 
+    def csv(self) -> str:
+        """Return the table as CSV."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """Return the table as LaTeX, for the package booktabs."""
+        kinds = (
+            "l" if index == 0 or index in self.text_columns else "r"
+            for index in range(len(self.header))
+        )
+        head, *body = (
+            " & ".join(escape_latex(cell) for cell in row) + r" \\"
+            for row in (self.header, *self.rows)
+        )
+        caption = rf"\caption{{{escape_latex(self.caption)}}}"
+        begin = rf"\begin{{tabular}}{{{''.join(kinds)}}}"
+        lines = [r"\begin{table}", r"\centering", caption, begin, r"\toprule", head, r"\midrule"]
+        lines += [*body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        return "\n".join(lines) + "\n"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -164,3 +188,18 @@ def escape_markdown(text: str) -> str:
     for character in "\\|*_`<":
         text = text.replace(character, "\\" + character)
     return text
+
+
+LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": r"$\pm$",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Escape what LaTeX would read as markup."""
+    return "".join(LATEX.get(character, character) for character in text)

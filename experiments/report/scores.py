@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from experiments.errors import RunError
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS
+
+COUNTS = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+WHOLE = "image"
+"""Name of the region that is the whole image; the only one of score files without regions."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class Column:
     def unit(self) -> str:
         """Return what differences are counted in."""
         return "percentage points" if self.factor == 100 else ""
+
+    @property
+    def heading(self) -> str:
+        """Return the label, with % where values are in percent."""
+        return self.label + (" %" if self.factor == 100 else "")
 
 
 COLUMNS = (
@@ -49,28 +59,57 @@ class Scores:
     images : tuple of str
         Ids of the scored images, sorted.
     seeds : tuple of int
+    regions : tuple of str
+        Where was scored: "image" first, then "field_of_view" if the data set has one.
+    classes : tuple of str
+        Foreground classes.
     jobs : tuple of Job
         The jobs that count.
     missing : int
         Number of jobs left out, because they or their partners are not done.
     values : dict
-        arm -> (seeds, images, metrics) float64, the mean over the foreground classes; NaN where a
-        seed has no score of an image.
+        arm -> (regions, classes, seeds, images, METRICS + COUNTS) float64; NaN where a seed has no
+        score of an image, or the score file has no counts.
     """
 
     images: tuple[str, ...]
     seeds: tuple[int, ...]
+    regions: tuple[str, ...]
+    classes: tuple[str, ...]
     jobs: tuple[Job, ...]
     missing: int
     values: dict[str, np.ndarray]
 
-    def per_image(self, arm: str, metric: str) -> np.ndarray:
-        """Return one score for each image, (N,), the mean over the seeds."""
-        return np.nanmean(self.values[arm][..., METRICS.index(metric)], axis=0)
+    def table(self, arm: str, metric: str, region: str = WHOLE, of_class: str = "") -> np.ndarray:
+        """Return (seeds, images), the mean over the foreground classes or one of them."""
+        values = self.values[arm][self.regions.index(region), ..., METRICS.index(metric)]
+        return values[self.classes.index(of_class)] if of_class else _mean(values, axis=0)
 
-    def per_seed(self, arm: str, metric: str) -> np.ndarray:
+    def per_image(self, arm: str, metric: str, region: str = WHOLE) -> np.ndarray:
+        """Return one score for each image, (N,), the mean over the seeds."""
+        return _mean(self.table(arm, metric, region), axis=0)
+
+    def per_seed(self, arm: str, metric: str, region: str = WHOLE) -> np.ndarray:
         """Return one score for each seed, (S,), the mean over the images."""
-        return np.nanmean(self.values[arm][..., METRICS.index(metric)], axis=1)
+        return _mean(self.table(arm, metric, region), axis=1)
+
+    def pooled(self, arm: str, region: str = WHOLE) -> dict[str, np.ndarray]:
+        """Return metrics of counts summed over the images, (S,), the mean over the classes.
+
+        Empty where the score files have no counts.
+        """
+        counts = self.values[arm][self.regions.index(region), ..., len(METRICS) :]
+        if np.isnan(counts).all():
+            return {}
+        tp, fp, fn, tn = np.moveaxis(np.nansum(counts, axis=2), -1, 0)  # (classes, seeds) each
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = {
+                "dice": 2 * tp / (2 * tp + fp + fn),
+                "jaccard": tp / (tp + fp + fn),
+                "false_negative_rate": fn / (tp + fn),
+                "false_positive_rate": fp / (fp + tn),
+            }
+        return {metric: _mean(values, axis=0) for metric, values in ratios.items()}
 
 
 def complete_jobs(folder: RunFolder) -> list[Job]:
@@ -83,6 +122,12 @@ def complete_jobs(folder: RunFolder) -> list[Job]:
     ]
 
 
+def read_rows(folder: RunFolder, job: Job) -> list[dict[str, str]]:
+    """Read the score file of a job; without a region, a row is of the whole image."""
+    with (folder.job_path(job) / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return [{"region": WHOLE} | row for row in csv.DictReader(file)]
+
+
 def read_scores(folder: RunFolder) -> Scores:
     """Read all scores of a run.
 
@@ -91,25 +136,30 @@ def read_scores(folder: RunFolder) -> Scores:
     RunError
         If no fold and seed is done for every arm.
     """
-    jobs, arms = folder.jobs(), list(folder.config.arms)
-    paired = complete_jobs(folder)
-    if not paired:
+    jobs = complete_jobs(folder)
+    if not jobs:
         raise RunError(f"{folder.path}: no fold and seed is done for every arm yet")
-    found: dict[tuple[str, int, str], list[list[float]]] = defaultdict(list)
-    for job in paired:
-        with (folder.job_path(job) / "scores.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                found[job.arm, job.seed, row["image"]].append([float(row[m]) for m in METRICS])
-    images = tuple(sorted({image for _, _, image in found}))
-    seeds = tuple(sorted({seed for _, seed, _ in found}))
-    nothing = [[np.nan] * len(METRICS)]
-    values = {
-        arm: np.array(
-            [[np.mean(found.get((arm, s, i), nothing), axis=0) for i in images] for s in seeds]
-        )
-        for arm in arms
-    }
-    return Scores(images, seeds, tuple(paired), len(jobs) - len(paired), values)
+    rows = [(job, row) for job in jobs for row in read_rows(folder, job)]
+    regions = tuple(dict.fromkeys(row["region"] for _, row in rows))
+    classes = tuple(dict.fromkeys(row["class"] for _, row in rows))
+    images = tuple(sorted({row["image"] for _, row in rows}))
+    seeds = tuple(sorted({job.seed for job in jobs}))
+    shape = (len(regions), len(classes), len(seeds), len(images), len(METRICS) + len(COUNTS))
+    values = {arm: np.full(shape, np.nan) for arm in folder.config.arms}
+    places = [{key: i for i, key in enumerate(keys)} for keys in (regions, classes, seeds, images)]
+    for job, row in rows:
+        keys = (row["region"], row["class"], job.seed, row["image"])
+        place = tuple(known[key] for known, key in zip(places, keys, strict=True))
+        values[job.arm][place] = [float(row.get(name, "nan")) for name in (*METRICS, *COUNTS)]
+    missing = len(folder.jobs()) - len(jobs)
+    return Scores(images, seeds, regions, classes, tuple(jobs), missing, values)
+
+
+def read_lines(folder: RunFolder, jobs: Sequence[Job], name: str) -> list[list[dict[str, Any]]]:
+    """Read a file of JSON lines of each job, those that lack it left out."""
+    paths = [folder.job_path(job) / name for job in jobs]
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.is_file()]
+    return [[json.loads(line) for line in text.splitlines()] for text in texts]
 
 
 def read_curves(folder: RunFolder, scores: Scores, arm: str) -> dict[str, np.ndarray]:
@@ -120,16 +170,21 @@ def read_curves(folder: RunFolder, scores: Scores, arm: str) -> dict[str, np.nda
     dict of str to numpy.ndarray
         Logged name -> (jobs, entries); "iteration" is among the names.
     """
-    logs = []
-    for job in scores.jobs:
-        if job.arm == arm:
-            text = (folder.job_path(job) / "log.jsonl").read_text(encoding="utf-8")
-            logs.append([json.loads(line) for line in text.splitlines()])
+    logs = read_lines(folder, [job for job in scores.jobs if job.arm == arm], "log.jsonl")
     return {name: np.array([[e[name] for e in log] for log in logs]) for name in logs[0][0]}
 
 
-def training_minutes(folder: RunFolder, scores: Scores, arm: str) -> float:
-    """Return the mean time of one training of an arm, in minutes."""
-    costs = [folder.job_path(job) / "cost.json" for job in scores.jobs if job.arm == arm]
-    seconds = [json.loads(path.read_text(encoding="utf-8"))["training_seconds"] for path in costs]
-    return float(np.mean(seconds)) / 60
+def read_costs(folder: RunFolder, scores: Scores, arm: str) -> dict[str, float]:
+    """Return the mean cost of one training of an arm; NaN for what was not measured."""
+    paths = [folder.job_path(job) / "cost.json" for job in scores.jobs if job.arm == arm]
+    costs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    names = ("training_seconds", "seconds_per_iteration", "peak_memory_bytes", "parameters")
+    table = np.array([[cost.get(name) or np.nan for name in names] for cost in costs], dtype=float)
+    return dict(zip(names, _mean(table, axis=0), strict=True))
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the mean of what is not NaN; NaN, without a warning, where there is nothing."""
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, values, 0).sum(axis=axis) / there.sum(axis=axis)

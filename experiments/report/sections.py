@@ -11,49 +11,56 @@ from experiments.config import ArmConfig, to_yaml
 from experiments.data import Dataset, Sample
 from experiments.errors import DataError
 from experiments.losses import LOSSES
-from experiments.report import figures
-from experiments.report.document import Block, Figure, Heading, Listing, Paragraph, Table
-from experiments.report.scores import (
-    COLUMNS,
-    Column,
-    Scores,
-    read_curves,
-    read_scores,
-    training_minutes,
-)
+from experiments.report import figures, tables
+from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
+from experiments.report.findings import Finding, find, verdict
+from experiments.report.scores import WHOLE, Scores, read_curves, read_lines
 from experiments.run_folder import Job, RunFolder
-from experiments.scoring import load_label, prediction_path
-from experiments.statistics import SIGNIFICANCE, Comparison, compare
+from experiments.scoring import load_label
+from experiments.statistics import POWER, SIGNIFICANCE
+
+Findings = dict[tuple[str, str], list[Finding]]
+"""(arm, region) -> findings against the baseline; empty where there is nothing to compare."""
 
 
-def run_section(folder: RunFolder, prefix: str = "") -> list[Block]:
+def find_all(folder: RunFolder, scores: Scores) -> Findings:
+    """Compare every arm with the baseline in every region."""
+    baseline = folder.config.baseline
+    others = [arm for arm in folder.config.arms if arm != baseline]
+    found = {
+        (arm, region): find(scores, arm, baseline, region)
+        for region in scores.regions
+        for arm in others
+    }
+    return {key: findings for key, findings in found.items() if findings}
+
+
+def verdicts(folder: RunFolder, findings: Findings) -> list[Block]:
+    """Return a sentence for each arm, on the whole image."""
+    baseline = folder.config.baseline
+    return [
+        Paragraph(f"{folder.config.name}: {verdict(arm, baseline, found)}")
+        for (arm, region), found in findings.items()
+        if region == WHOLE
+    ]
+
+
+def run_section(folder: RunFolder, scores: Scores, findings: Findings, prefix: str) -> list[Block]:
     """Return the blocks that report one run; `prefix` tells the runs' figure files apart."""
-    config, scores = folder.config, read_scores(folder)
+    config = folder.config
     blocks: list[Block] = [Heading(f"{config.name}: {config.data.name}")]
     blocks += [Paragraph(text) for text in what_was_run(folder, scores)]
-    blocks.append(score_table(folder, scores))
-    if len(scores.seeds) > 1:
-        blocks.append(seed_table(scores))
-    others = [arm for arm in config.arms if arm != config.baseline]
-    if others and len(scores.images) > 1:
-        compared = {arm: compare_arm(scores, arm, config.baseline) for arm in others}
+    aggregations = tables.aggregation_table(scores)
+    blocks += [aggregations] if aggregations else []
+    blocks += [tables.seed_table(scores)] if len(scores.seeds) > 1 else []
+    blocks += [tables.class_table(scores)] if len(scores.classes) > 1 else []
+    if findings:
         blocks.append(Heading("Paired differences", 3))
-        blocks += [difference_table(arm, compared[arm], config.baseline) for arm in others]
-        blocks.append(Paragraph(how_compared(scores, len(others))))
-        forest = figures.differences(COLUMNS, compared, config.baseline)
-        caption = "Paired differences with bootstrap 95 % confidence intervals."
-        blocks.append(Figure(f"{prefix}differences.png", forest, caption))
-    curves = {arm: read_curves(folder, scores, arm) for arm in config.arms}
-    caption = (
-        "Terms of the loss on the training batches, averaged over the deep supervision heads: "
-        "running mean, averaged over the trainings (band: their standard deviation). A term that "
-        "an arm does not train on is shown too."
-    )
-    blocks += [
-        Heading("Loss terms", 3),
-        Figure(f"{prefix}curves.png", figures.loss_curves(curves), caption),
-    ]
-    blocks += examples(folder, scores, others, prefix)
+        for (arm, region), found in findings.items():
+            blocks.append(tables.difference_table(arm, config.baseline, found, region))
+    blocks += training_figures(folder, scores, prefix)
+    blocks.append(tables.cost_table(folder, scores))
+    blocks += examples(folder, scores, prefix)
     environment = json.dumps(folder.environments(), indent=2)
     return [*blocks, Listing("Config", to_yaml(config)), Listing("Environment", environment)]
 
@@ -66,9 +73,8 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
     texts = [
         f"{len(scores.jobs)} trainings of {config.train.iterations} iterations: "
         f"{division}, {counted(len(scores.seeds), 'seed')}, {counted(len(config.arms), 'arm')} "
-        f"({arms}). The arms differ in the loss only: initial weights, batches and deep "
-        f"supervision are the same. {len(scores.images)} images were scored, each by networks "
-        "that were not trained on it."
+        f"({arms}). Initial weights and batches are the same for all arms. "
+        f"{len(scores.images)} images were scored, each by networks that were not trained on it."
     ]
     if scores.missing:
         texts.append(
@@ -79,10 +85,12 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
 
 
 def formula(arm: ArmConfig) -> str:
-    """Return the loss of an arm as a sum, such as "dice + ce + 1 srl (tube radius 2)"."""
-    terms = [f"{arm.alpha:g} srl" if term == "srl" else term for term in LOSSES[arm.loss]]
-    tube = f" (tube radius {arm.radius})" if "srl" in LOSSES[arm.loss] else ""
-    return " + ".join(terms) + tube
+    """Return the loss of an arm as a sum, with what else differs from an arm's defaults."""
+    terms = " + ".join(LOSSES[arm.loss])
+    if "srl" not in LOSSES[arm.loss]:
+        return terms
+    terms = terms.replace("srl", f"{arm.alpha:g} srl")
+    return f"{terms} (tube radius {arm.radius})"
 
 
 def counted(number: int, noun: str) -> str:
@@ -90,87 +98,58 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def score_table(folder: RunFolder, scores: Scores) -> Table:
-    """Return the scores of each arm, as in Table 1 of the paper."""
-    rows = []
-    for arm in folder.config.arms:
-        cells = []
-        for column in COLUMNS:
-            values = scores.per_image(arm, column.metric) * column.factor
-            cells.append(f"{values.mean():.2f} ± {values.std(ddof=len(values) > 1):.2f}")
-        rows.append([arm, *cells, f"{training_minutes(folder, scores, arm):.1f}"])
-    header = ["loss", *(c.label + (" %" if c.factor == 100 else "") for c in COLUMNS), "min"]
-    caption = (
-        "Mean ± standard deviation over the images (of each image's mean over the seeds); "
-        "last: minutes of one training"
-    )
-    return Table(caption, header, rows)
-
-
-def seed_table(scores: Scores) -> Table:
-    """Return the mean over the images for each seed."""
-    rows = [
-        [arm, str(seed), *(f"{scores.per_seed(arm, c.metric)[i] * c.factor:.2f}" for c in COLUMNS)]
-        for arm in scores.values
-        for i, seed in enumerate(scores.seeds)
-    ]
-    return Table("Means of each seed", ["loss", "seed", *(c.label for c in COLUMNS)], rows)
-
-
-def compare_arm(scores: Scores, arm: str, baseline: str) -> dict[str, Comparison]:
-    """Compare an arm with the baseline by every metric, in the units of the tables."""
-    return {
-        c.metric: compare(
-            (scores.per_image(arm, c.metric) - scores.per_image(baseline, c.metric)) * c.factor
-        )
-        for c in COLUMNS
-    }
-
-
-def difference_table(arm: str, compared: dict[str, Comparison], baseline: str) -> Table:
-    """Return the differences of one arm from the baseline, with what they say."""
-    rows = []
-    for column in COLUMNS:
-        c = compared[column.metric]
-        rows.append(
-            [
-                column.label,
-                f"{c.mean:+.2f}",
-                f"{c.low:+.2f} to {c.high:+.2f}",
-                "< 0.001" if c.p_value < 0.001 else f"{c.p_value:.3f}",
-                reading(column, c),
-            ]
-        )
-    header = ["metric", "difference", "95 % interval", "p", "reading"]
-    return Table(f"{arm} minus {baseline}", header, rows, text_columns=(4,))
-
-
-def reading(column: Column, comparison: Comparison) -> str:
-    """Say in words what a comparison shows, and no more than it shows."""
-    unit = f" {column.unit}" if column.unit else ""
-    if not comparison.detected:
-        return f"no difference larger than {comparison.bound:.2f}{unit} detected"
-    direction = "higher" if comparison.mean > 0 else "lower"
-    better = "better" if (comparison.mean > 0) == column.more_is_better else "worse"
-    return f"{direction} by {abs(comparison.mean):.2f}{unit}: {better}"
-
-
-def how_compared(scores: Scores, arms: int) -> str:
+def how_compared(runs: Sequence[tuple[RunFolder, Scores, Findings]]) -> str:
     """Explain the statistics and their limits."""
-    tests = len(COLUMNS) * arms
+    families = sum(len(findings) for _, _, findings in runs)
     return (
-        f"Each image's score is averaged over {counted(len(scores.seeds), 'seed')} first; "
-        f"differences are then paired over {len(scores.images)} images. Intervals: BCa bootstrap "
-        "of the mean; p: two-sided paired permutation test (sign flips). These "
-        f"{tests} tests are not independent and not corrected: by chance alone about one in "
-        f"{1 / SIGNIFICANCE:.0f} is below {SIGNIFICANCE}; p below {SIGNIFICANCE / tests:.4f} holds "
-        "for all of them together (Bonferroni). The intervals say how the result varies with the "
-        "images; how it varies with the training shows in the seeds and folds alone."
+        "Differences are paired: the same image, the same fold, the same seed. Over images: each "
+        "image's difference is averaged over the seeds; intervals are BCa bootstraps of the mean, "
+        "p is of a two-sided permutation test (sign flips). This says how far these trainings "
+        "differ. Over images and seeds: images and seeds are crossed random effects; Student's "
+        "interval and test with the variance of both, Satterthwaite's degrees of freedom. This "
+        "says what other seeds would give; a difference counts as detected beyond these trainings "
+        "only if both tests find it. With two seeds the second interval is right in about 90 % of "
+        "cases, not 95 %. In a cross-validation the images of a fold share their network, which "
+        "neither accounts for. All p-values are corrected for the number of metrics (Holm), not "
+        f"for the {families} of arm, data set and region: by chance one in {1 / SIGNIFICANCE:.0f} "
+        "of these has a finding. Effect size: mean over standard deviation of the images' "
+        "differences. "
+        f"Detectable: the true difference that such an experiment finds in {100 * POWER:.0f} % of "
+        "cases, before correction."
     )
 
 
-def examples(folder: RunFolder, scores: Scores, others: Sequence[str], prefix: str) -> list[Block]:
+def training_figures(folder: RunFolder, scores: Scores, prefix: str) -> list[Block]:
+    """Return the curves of the loss terms and, where they were analysed, their gradients."""
+    arms = folder.config.arms
+    curves = {arm: read_curves(folder, scores, arm) for arm in arms}
+    caption = (
+        "Terms of the loss on the training batches, averaged over the deep supervision heads: "
+        "running mean, averaged over the trainings (band: their standard deviation). A term that "
+        "an arm does not train on is shown too."
+    )
+    blocks: list[Block] = [
+        Heading("Training", 3),
+        Figure(f"{prefix}curves.png", figures.loss_curves(curves), caption),
+    ]
+    analysed = {
+        arm: read_lines(folder, [job for job in scores.jobs if job.arm == arm], "gradients.jsonl")
+        for arm in arms
+    }
+    analysed = {arm: lines for arm, lines in analysed.items() if any(lines)}
+    if analysed:
+        caption = (
+            "Gradients during the training, median over the trainings: norms on and off the tube, "
+            "their angle, the share of tube pixels that are missed, and the share of those where "
+            "the gradient of Skeleton Recall with respect to the logits vanishes."
+        )
+        blocks.append(Figure(f"{prefix}gradients.png", figures.gradients(analysed), caption))
+    return blocks
+
+
+def examples(folder: RunFolder, scores: Scores, prefix: str) -> list[Block]:
     """Return overlays of the images on which an arm and the baseline differ most."""
+    others = [arm for arm in folder.config.arms if arm != folder.config.baseline]
     if not others:
         return []
     blocks: list[Block] = [Heading("Examples", 3)]
@@ -202,8 +181,12 @@ def example_figure(folder: RunFolder, scores: Scores, dataset: Dataset, arm: str
 
     baseline = folder.config.baseline
     gain = 100 * (scores.per_image(arm, "dice") - scores.per_image(baseline, "dice"))
-    order = np.argsort(gain, kind="stable")
-    chosen = {"largest gain": order[-1], "largest loss": order[0], "typical": order[len(gain) // 2]}
+    order = np.argsort(gain, kind="stable")[: np.count_nonzero(~np.isnan(gain))]
+    chosen = {
+        "largest gain": order[-1],
+        "largest loss": order[0],
+        "typical": order[len(order) // 2],
+    }
     by_id = {sample.id: sample for sample in dataset.samples}
     rows: list[tuple[str, Sample, np.ndarray, dict[str, np.ndarray]]] = []
     for name, index in chosen.items():
@@ -222,5 +205,6 @@ def find_prediction(
 ) -> np.ndarray:
     """Read the prediction of an image by the first seed that has one."""
     jobs: list[Job] = sorted((j for j in scores.jobs if j.arm == arm), key=lambda job: job.seed)
-    paths = (prediction_path(folder.job_path(job), image) for job in jobs)
+    names = (f"{image}.png", f"{image}.nii.gz")
+    paths = (folder.job_path(job) / "predictions" / name for job in jobs for name in names)
     return load_label(next(path for path in paths if path.is_file()), num_classes)

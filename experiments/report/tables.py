@@ -1,0 +1,212 @@
+"""The tables of the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.report.document import Table
+from experiments.report.findings import Finding
+from experiments.report.published import PublishedRow, read_published
+from experiments.report.scores import (
+    COLUMNS,
+    COUNTS,
+    WHOLE,
+    Scores,
+    read_costs,
+    read_rows,
+)
+from experiments.run_folder import RunFolder
+from experiments.scoring import METRICS
+
+HEADINGS = [column.heading for column in COLUMNS]
+REGIONS = {WHOLE: "whole image", "field_of_view": "field of view"}
+Run = tuple[RunFolder, Scores]
+
+
+def main_table(runs: Sequence[Run]) -> Table:
+    """Return the scores of all arms and data sets as in Table 1 of the paper, beside others'."""
+    published, _ = read_published()
+    rows = []
+    for folder, scores in runs:
+        for arm in folder.config.arms:
+            rows.append([folder.config.name, arm, "ours", *_spreads(scores, arm)])
+        rows += [
+            row for row in map(_published_cells, published) if row[0] == folder.config.data.name
+        ]
+    shown = {row[0] for row in rows}
+    rows += [row for row in map(_published_cells, published) if row[0] not in shown]
+    caption = (
+        "Ours: mean ± standard deviation over the images (of each image's mean over the seeds); "
+        "others: published means"
+    )
+    header = ["data", "method", "source", *HEADINGS]
+    return Table(caption, header, list(map(list, dict.fromkeys(map(tuple, rows)))), (1, 2))
+
+
+def _spreads(scores: Scores, arm: str) -> list[str]:
+    cells = []
+    for column in COLUMNS:
+        values = scores.per_image(arm, column.metric) * column.factor
+        values = values[~np.isnan(values)]
+        cells.append(spread(values))
+    return cells
+
+
+def _published_cells(row: PublishedRow) -> list[str]:
+    scores = [row.scores.get(column.metric) for column in COLUMNS]
+    cells = ["" if score is None else f"{score:.2f}" for score in scores]
+    return [row.data, row.method, row.source, *cells]
+
+
+def spread(values: np.ndarray) -> str:
+    """Return "mean ± standard deviation" of a sample, the mean alone for one value."""
+    if not len(values):
+        return ""
+    mean = f"{values.mean():.2f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.2f}"
+
+
+def aggregation_table(scores: Scores) -> Table | None:
+    """Return the scores per image and pooled, of each region; None if there is one way only."""
+    rows = []
+    for region in scores.regions:
+        for arm in scores.values:
+            means = [scores.per_seed(arm, c.metric, region) * c.factor for c in COLUMNS]
+            rows.append([arm, REGIONS[region], "per image", *map(spread, means)])
+            pooled = scores.pooled(arm, region)
+            if pooled:
+                sums = [pooled.get(c.metric, np.empty(0)) * c.factor for c in COLUMNS]
+                rows.append([arm, REGIONS[region], "pooled", *map(spread, sums)])
+    if len(rows) == len(scores.values):
+        return None
+    caption = (
+        "Means over the images, and scores of counts summed over the images (pooled); ± standard "
+        "deviation between the seeds"
+    )
+    return Table(caption, ["loss", "region", "aggregation", *HEADINGS], rows, (1, 2))
+
+
+def seed_table(scores: Scores) -> Table:
+    """Return the mean over the images for each seed."""
+    rows = [
+        [arm, str(seed), *(f"{scores.per_seed(arm, c.metric)[i] * c.factor:.2f}" for c in COLUMNS)]
+        for arm in scores.values
+        for i, seed in enumerate(scores.seeds)
+    ]
+    return Table("Means of each seed", ["loss", "seed", *HEADINGS], rows)
+
+
+def class_table(scores: Scores) -> Table:
+    """Return the mean over images and seeds for each class."""
+    rows = [
+        [
+            arm,
+            name,
+            *(
+                f"{np.nanmean(scores.table(arm, c.metric, of_class=name)) * c.factor:.2f}"
+                for c in COLUMNS
+            ),
+        ]
+        for arm in scores.values
+        for name in scores.classes
+    ]
+    return Table("Means of each class", ["loss", "class", *HEADINGS], rows, (1,))
+
+
+def cost_table(folder: RunFolder, scores: Scores) -> Table:
+    """Return what a training of each arm took."""
+
+    def shown(value: float, digits: int) -> str:
+        return "" if np.isnan(value) else f"{value:.{digits}f}"
+
+    rows = []
+    for arm in folder.config.arms:
+        cost = read_costs(folder, scores, arm)
+        seconds = cost["seconds_per_iteration"]
+        if np.isnan(seconds):
+            seconds = cost["training_seconds"] / folder.config.train.iterations
+        rows.append(
+            [
+                arm,
+                f"{cost['training_seconds'] / 60:.1f}",
+                f"{seconds * 1000:.1f}",
+                shown(cost["peak_memory_bytes"] / 2**20, 0),
+                shown(cost["parameters"] / 1e6, 2),
+            ]
+        )
+    header = ["loss", "min a training", "ms an iteration", "peak memory MiB", "weights 10⁶"]
+    return Table("Cost, mean over the trainings", header, rows)
+
+
+def difference_table(arm: str, baseline: str, findings: Sequence[Finding], region: str) -> Table:
+    """Return the differences of one arm from the baseline, with what they say."""
+    rows = []
+    for finding in findings:
+        c = finding.comparison
+        wide = "" if np.isnan(c.wide_low) else f"{c.wide_low:+.2f} to {c.wide_high:+.2f}"
+        rows.append(
+            [
+                finding.column.heading,
+                f"{c.mean:+.2f}",
+                f"{c.low:+.2f} to {c.high:+.2f}",
+                wide,
+                probability(finding.p_value),
+                probability(finding.wide_p),
+                f"{c.effect_size:+.2f}",
+                f"{c.detectable:.2f}",
+                f"{c.agreeing}/{c.seeds}",
+                finding.reading,
+            ]
+        )
+    header = ["metric", "difference", "95 % images", "95 % images, seeds", "p images"]
+    header += ["p images, seeds", "effect size", "detectable", "seeds agree", "reading"]
+    where = "" if region == WHOLE else f", {REGIONS[region]}"
+    return Table(f"{arm} minus {baseline}{where}", header, rows, (9,))
+
+
+def probability(p: float) -> str:
+    """Return a p-value to three digits, nothing for NaN."""
+    if np.isnan(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def differences_csv(found: Sequence[tuple[str, str, str, str, Finding]]) -> str:
+    """Return all comparisons as CSV; each has data set, arm, baseline, region and finding."""
+    names = ["mean", "low", "high", "p_value", "wide_low", "wide_high", "wide_p"]
+    names += ["effect_size", "detectable", "seeds", "agreeing"]
+    header = ["data_set", "arm", "baseline", "region", "metric", "factor", *names]
+    rows = [
+        [
+            *keys,
+            finding.column.metric,
+            f"{finding.column.factor:g}",
+            *(getattr(finding.comparison, name) for name in names),
+            finding.p_value,
+            finding.wide_p,
+        ]
+        for *keys, finding in found
+    ]
+    return _csv([[*header, "p_value_holm", "wide_p_holm"], *rows])
+
+
+def scores_csv(runs: Sequence[Run]) -> str:
+    """Return the rows of all score files as CSV."""
+    columns = ("image", "class", "region", *METRICS, *COUNTS)
+    rows = [
+        [folder.config.name, job.arm, job.fold, job.seed, *(row.get(name, "") for name in columns)]
+        for folder, scores in runs
+        for job in scores.jobs
+        for row in read_rows(folder, job)
+    ]
+    return _csv([["data_set", "arm", "fold", "seed", *columns], *rows])
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
