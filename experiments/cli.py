@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``study``, ``report`` and ``list``."""
+"""The command line: ``run``, ``study``, ``report``, ``evaluate`` and ``list``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ usage: {PROGRAM} run CONFIG [--FIELD VALUE ...]   train, score and report; conti
        {PROGRAM} study CONFIG [--workers N]       run and report several data sets, arms and seeds
        {PROGRAM} report RUN [RUN ...]             report of run folders or a study's folder
        {PROGRAM} export-nnunet CONFIG --id N      write its data set and folds for nnU-Net
+       {PROGRAM} evaluate --predictions DIR --labels DIR    score any predictions, 2D or 3D
        {PROGRAM} list                             show data sets, losses and configs
 """
 T = TypeVar("T")
@@ -38,6 +39,18 @@ class ReportArguments:
     """run folders, or folders of studies"""
     out: Path | None = None
     """folder of the report; by default report/ in the first folder"""
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Score label maps (png, tif, npy, nii, nii.gz) against those of the same names."""
+
+    predictions: Path
+    """folder of predictions, such as nnU-Net's output"""
+    labels: Path
+    """folder of the ground truth"""
+    out: Path | None = None
+    """folder of scores.csv and scores.md; by default scores/ in the predictions' folder"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         "study": study_command,
         "report": report_command,
         "export-nnunet": export_nnunet_command,
+        "evaluate": evaluate_command,
         "list": list_command,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -132,6 +146,18 @@ def export_nnunet_command(arguments: Sequence[str]) -> int:
     from experiments.nnunet_export import ExportArguments, export
 
     print(f"written: {export(parse(ExportArguments, arguments, f'{PROGRAM} export-nnunet'))}")
+    return 0
+
+
+def evaluate_command(arguments: Sequence[str]) -> int:
+    """Score a folder of predictions."""
+    parsed = parse(EvaluateArguments, arguments, f"{PROGRAM} evaluate")
+
+    from experiments.evaluate import evaluate_folders
+
+    out = parsed.out or parsed.predictions / "scores"
+    print(evaluate_folders(parsed.predictions, parsed.labels, out))
+    print(f"scores: {out / 'scores.csv'}")
     return 0
 
 

@@ -101,15 +101,19 @@ class Scores:
         counts = self.values[arm][self.regions.index(region), ..., len(METRICS) :]
         if np.isnan(counts).all():
             return {}
-        tp, fp, fn, tn = np.moveaxis(np.nansum(counts, axis=2), -1, 0)  # (classes, seeds) each
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios = {
-                "dice": 2 * tp / (2 * tp + fp + fn),
-                "jaccard": tp / (tp + fp + fn),
-                "false_negative_rate": fn / (tp + fn),
-                "false_positive_rate": fp / (fp + tn),
-            }
-        return {metric: _mean(values, axis=0) for metric, values in ratios.items()}
+        sums = np.moveaxis(np.nansum(counts, axis=2), -1, 0)  # (COUNTS, classes, seeds)
+        return {metric: _mean(values, axis=0) for metric, values in ratios(*sums).items()}
+
+
+def ratios(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the metrics that counts decide; NaN where there is nothing to count."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "dice": 2 * tp / (2 * tp + fp + fn),
+            "jaccard": tp / (tp + fp + fn),
+            "false_negative_rate": fn / (tp + fn),
+            "false_positive_rate": fp / (fp + tn),
+        }
 
 
 def complete_jobs(folder: RunFolder) -> list[Job]:

@@ -1,0 +1,160 @@
+"""Scores of any folder of predictions, such as nnU-Net's, against the labels of the same names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.errors import DataError
+from experiments.files import write_text
+from experiments.report.document import Table
+from experiments.report.scores import COLUMNS, COUNTS, ratios
+from experiments.report.tables import spread
+from experiments.scoring import METRICS
+from tubeskel.files.formats import format_of, read
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of one class of one image."""
+
+    image: str
+    label: str
+    scores: dict[str, float]
+
+
+def evaluate_folders(predictions: Path, labels: Path, out: Path) -> str:
+    """Score predictions, write ``scores.csv`` and ``scores.md`` to `out`, and return the Markdown.
+
+    Parameters
+    ----------
+    predictions, labels : Path
+        Folders of label maps, 2D or 3D: png, tif, npy, nii or nii.gz, matched by their names
+        without suffix. Labels without a prediction are an error; predictions without a label too.
+        If both sides have one value beside 0, whichever it is, they are taken as the same class.
+    out : Path
+
+    Raises
+    ------
+    DataError
+        If a folder or a partner is missing, a file is no label map, or shapes or classes differ.
+    """
+    pairs = match(predictions, labels)
+    values = [(_values(p), _values(t)) for p, t in pairs.values()]
+    predicted, wanted = (sorted(set().union(*side)) for side in zip(*values, strict=True))
+    if len(predicted) <= 1 and len(wanted) <= 1:
+        classes = wanted or predicted or [1]
+        codes = dict.fromkeys((*predicted, *wanted), 1)
+    else:
+        classes = sorted({*predicted, *wanted})
+        codes = {value: index for index, value in enumerate(classes, start=1)}
+    if len(classes) > 254:
+        raise DataError(f"{labels} has {len(classes)} different values, as images and not labels")
+    rows = [row for name, pair in pairs.items() for row in score_pair(name, *pair, classes, codes)]
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "scores.csv", to_csv(rows))
+    text = summary(rows)
+    write_text(out / "scores.md", text)
+    return text
+
+
+def match(predictions: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
+    """Pair the files of two folders by name without suffix."""
+    found, wanted = _by_name(predictions), _by_name(labels)
+    for name in sorted(found.keys() ^ wanted.keys()):
+        here, there = (found, labels) if name in found else (wanted, predictions)
+        raise DataError(f"{here[name]} has no partner of the name '{name}' in {there}")
+    return {name: (found[name], wanted[name]) for name in sorted(found)}
+
+
+def score_pair(
+    name: str, prediction: Path, label: Path, classes: list[int], codes: dict[int, int]
+) -> Iterable[Row]:
+    """Score one prediction, a row for each class."""
+    from tubeskel.metrics import evaluate
+
+    predicted, wanted = (_encode(_read(path), codes) for path in (prediction, label))
+    if predicted.shape != wanted.shape:
+        raise DataError(f"{prediction} has shape {predicted.shape}, {label} {wanted.shape}")
+    if predicted.ndim not in (2, 3):
+        raise DataError(f"{prediction} has {predicted.ndim} axes: allowed are 2 or 3")
+    scores = evaluate(predicted, wanted, num_classes=len(classes) + 1)
+    for index, of_class in scores.items():
+        p, t = predicted == index, wanted == index
+        counts = [np.count_nonzero(both) for both in (p & t, p & ~t, ~p & t, ~p & ~t)]
+        kept = {metric: of_class[metric] for metric in METRICS}
+        yield Row(name, str(classes[index - 1]), kept | dict(zip(COUNTS, counts, strict=True)))
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Return the rows as CSV, in the columns of a run's ``scores.csv``."""
+    text = io.StringIO()
+    names = (*METRICS, *COUNTS)
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["image", "class", "region", *names])
+    lines.writerows([r.image, r.label, "image", *(r.scores[n] for n in names)] for r in rows)
+    return text.getvalue()
+
+
+def summary(rows: list[Row]) -> str:
+    """Return mean and standard deviation over the images for each class, and pooled scores."""
+    labels = list(dict.fromkeys(row.label for row in rows))
+    images = len(rows) // len(labels)
+    lines = []
+    for label in labels:
+        of_class = [row.scores for row in rows if row.label == label]
+        cells = [spread(np.array([s[c.metric] for s in of_class]) * c.factor) for c in COLUMNS]
+        lines.append([label, "per image", *cells])
+        sums = ratios(*(np.array([sum(s[name] for s in of_class)]) for name in COUNTS))
+        cells = [spread(sums[c.metric] * c.factor) if c.metric in sums else "" for c in COLUMNS]
+        lines.append([label, "pooled", *cells])
+    header = ["class", "aggregation", *(column.heading for column in COLUMNS)]
+    caption = f"Scores of {images} images: mean ± standard deviation; pooled: of summed counts"
+    return Table(caption, header, lines, (1,)).markdown() + "\n"
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        known = format_of(path)
+        if known is None or path.name.startswith("."):
+            continue
+        suffix = max((s for s in known.suffixes if path.name.lower().endswith(s)), key=len)
+        name = path.name[: -len(suffix)]
+        if name in files:
+            raise DataError(f"{files[name]} and {path} have the same name")
+        files[name] = path
+    if not files:
+        raise DataError(f"{folder} holds no label map (png, tif, npy, nii, nii.gz)")
+    return files
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        labels = read(path).labels
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)  # nii files often hold whole numbers as floats
+    if labels.dtype.kind not in "biu" or (labels.size and labels.min() < 0):
+        raise DataError(f"{path} is no label map: it has values of type {labels.dtype}")
+    return np.squeeze(labels)
+
+
+def _values(path: Path) -> set[int]:
+    return set(map(int, np.unique(_read(path)))) - {0}
+
+
+def _encode(labels: np.ndarray, codes: dict[int, int]) -> np.ndarray:
+    """Return the labels as classes 0, 1, 2, ..."""
+    encoded = np.zeros(labels.shape, np.uint8)
+    for value, code in codes.items():
+        encoded[labels == value] = code
+    return encoded
