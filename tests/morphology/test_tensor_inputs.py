@@ -79,9 +79,9 @@ def test_subclasses_of_tensors_are_tensors(function, labels):
 @pytest.mark.filterwarnings("ignore:Sparse")
 def test_refuses_tensors_that_are_not_dense(function, device, layout):
     name = "labels" if function is tubeskel.tubed_skeleton else "image"
+    dense = torch.eye(3, device="cpu" if layout == "to_mkldnn" else device)
     with pytest.raises((TypeError, ValueError), match=name):
-        place = "cpu" if layout == "to_mkldnn" else device
-        function(getattr(torch.eye(3, device=place), layout)())
+        function(getattr(dense, layout)())
 
 
 @function
