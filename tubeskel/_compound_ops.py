@@ -85,7 +85,7 @@ def _sums_gradient(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple[An
         return None, *(None,) * ctx.others
     _refuse_second_derivative()
     (derivatives,) = ctx.saved_tensors
-    return grad_loss.double() * derivatives, *(None,) * ctx.others
+    return grad_loss * derivatives, *(None,) * ctx.others  # of float64
 
 
 torch.library.register_autograd(

@@ -109,7 +109,7 @@ def _nnunet_terms(case: LossInput) -> Any:
     probability = torch.softmax(case.logits, 1)[:, 1:]
 
     def planes_of(labels: Any) -> Any:
-        planes = torch.zeros(case.logits.shape, dtype=torch.bool)
+        planes = torch.zeros_like(case.logits, dtype=torch.bool)
         return planes.scatter_(1, labels[:, None].long(), 1)[:, 1:]
 
     with torch.no_grad():
@@ -175,6 +175,7 @@ PEERS = (
         *TORCH,
         lambda torch, threads: with_gradient(_nnunet_terms),
         target_least=8,
+        devices=ANYWHERE,
     ),
     Peer(
         "torch.compile",
@@ -183,6 +184,7 @@ PEERS = (
         *TORCH,
         lambda torch, threads: with_gradient(torch.compile(_nnunet_terms)),
         quick=False,
+        devices=ANYWHERE,
     ),
     Peer(
         "monai",
@@ -191,6 +193,7 @@ PEERS = (
         *MONAI,
         _monai_terms,
         same_result=False,
+        devices=ANYWHERE,
     ),
     Peer(
         "torch",

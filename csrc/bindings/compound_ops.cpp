@@ -1,6 +1,6 @@
-// The torch ops of Dice + cross-entropy + skeleton recall, and what they do on the CPU: the sums,
-// the loss as a function of them, and the gradient. Between the first two the sums of several
-// processes can be added.
+// What the ops of Dice + cross-entropy + skeleton recall do on the CPU: the sums, the loss as a
+// function of them, and the gradient. Between the first two the sums of several processes can be
+// added.
 #include <torch/csrc/stable/library.h>
 
 #include <optional>
@@ -8,46 +8,23 @@
 #include <tuple>
 #include <vector>
 
-#include "../core/compound.h"
 #include "../cpu/compound.h"
+#include "compound_tensors.h"
 #include "cpu_tensors.h"
-#include "srl_tensors.h"
 
 namespace {
 
 using namespace tubeskel;
 using namespace tubeskel::bindings;
 
-// logits: [samples, channels, pixels]; target, tube: [maps, pixels] of integers, the maps being the
-// samples for a softmax, the channels of the samples for a sigmoid.
-cpu::CompoundProblem problem_of(const Tensor& logits, const Tensor& target,
-                                const std::optional<Tensor>& tube, bool softmax,
-                                std::optional<int64_t> ignore_index, bool log_recall,
-                                bool smoothing) {
-  cpu::CompoundProblem problem{};
-  problem.logits = logits.const_data_ptr();
-  problem.logit_type = logit_type(logits);
-  problem.samples = logits.size(0);
-  problem.channels = logits.size(1);
-  problem.pixels = logits.size(2);
-  problem.softmax = softmax;
-  problem.target = labels_of(target);
-  if (tube) problem.tube = labels_of(*tube);
-  problem.ignore_index = ignore_index;
-  problem.log_recall = log_recall;
-  problem.smoothing = smoothing;
-  return problem;
-}
-
 // Returns the sums, [samples, channels, kSums] of float64.
 Tensor compound_sums_cpu(const Tensor& logits, const Tensor& target, std::optional<Tensor> tube,
                          bool softmax, std::optional<int64_t> ignore_index, bool log_recall,
                          bool smoothing) {
-  Tensor sums = torch::stable::new_empty(
-      logits, std::vector<int64_t>{logits.size(0), logits.size(1), core::kSums},
-      ScalarType::Double);
-  cpu::compound_sums(problem_of(logits, target, tube, softmax, ignore_index, log_recall, smoothing),
-                     static_cast<double*>(sums.mutable_data_ptr()), threads());
+  Tensor sums = new_sums(logits);
+  cpu::compound_sums(
+      compound_problem(logits, target, tube, softmax, ignore_index, log_recall, smoothing),
+      static_cast<double*>(sums.mutable_data_ptr()), threads());
   return sums;
 }
 
@@ -56,16 +33,10 @@ Tensor compound_gradient_cpu(const Tensor& derivatives, const Tensor& logits, co
                              std::optional<Tensor> tube, bool softmax,
                              std::optional<int64_t> ignore_index, bool log_recall) {
   Tensor grad = new_gradient(logits);
-  cpu::compound_gradient(problem_of(logits, target, tube, softmax, ignore_index, log_recall, false),
-                         static_cast<const double*>(derivatives.const_data_ptr()),
-                         grad.mutable_data_ptr(), threads());
+  cpu::compound_gradient(
+      compound_problem(logits, target, tube, softmax, ignore_index, log_recall, false),
+      static_cast<const double*>(derivatives.const_data_ptr()), grad.mutable_data_ptr(), threads());
   return grad;
-}
-
-core::Recall recall_of(const std::string& name) {
-  if (name == "log") return core::Recall::kLog;
-  if (name == "cross_entropy") return core::Recall::kCrossEntropy;
-  return name == "tversky" ? core::Recall::kTversky : core::Recall::kLinear;
 }
 
 // class_weights: [channels] of float64. Returns the loss, its three terms, in float64 or float32,
@@ -75,18 +46,9 @@ std::tuple<Tensor, Tensor, Tensor> compound_loss_cpu(
     bool include_background, bool all_classes, const std::string& recall, double dice_smooth,
     double recall_smooth, double label_smoothing, double false_positives, double weight_dice,
     double weight_ce, double weight_recall, bool as_double) {
-  const core::CompoundOptions options{
-      softmax,
-      batch,
-      include_background,
-      all_classes,
-      recall_of(recall),
-      dice_smooth,
-      recall_smooth,
-      label_smoothing,
-      false_positives,
-      {weight_dice, weight_ce, weight_recall},
-      class_weights ? static_cast<const double*>(class_weights->const_data_ptr()) : nullptr};
+  const core::CompoundOptions options = compound_options(
+      class_weights, softmax, batch, include_background, all_classes, recall, dice_smooth,
+      recall_smooth, label_smoothing, false_positives, weight_dice, weight_ce, weight_recall);
   Tensor derivatives = torch::stable::empty_like(sums);
   double terms[core::kTerms];
   const double loss = core::compound_terms(static_cast<const double*>(sums.const_data_ptr()),
@@ -107,20 +69,6 @@ std::tuple<Tensor, Tensor, Tensor> compound_loss_cpu(
 }
 
 }  // namespace
-
-STABLE_TORCH_LIBRARY_FRAGMENT(tubeskel, m) {
-  m.def(
-      "compound_sums(Tensor logits, Tensor target, Tensor? tube, bool softmax, int? ignore_index, "
-      "bool log_recall, bool smoothing) -> Tensor");
-  m.def(
-      "compound_gradient(Tensor derivatives, Tensor logits, Tensor target, Tensor? tube, "
-      "bool softmax, int? ignore_index, bool log_recall) -> Tensor");
-  m.def(
-      "compound_loss(Tensor sums, Tensor? class_weights, bool softmax, bool batch, "
-      "bool include_background, bool all_classes, str recall, float dice_smooth, "
-      "float recall_smooth, float label_smoothing, float false_positives, float weight_dice, "
-      "float weight_ce, float weight_recall, bool as_double) -> (Tensor, Tensor, Tensor)");
-}
 
 STABLE_TORCH_LIBRARY_IMPL(tubeskel, CPU, m) {
   m.impl("compound_sums", TORCH_BOX(&compound_sums_cpu));

@@ -26,6 +26,17 @@ inline void define_ops(torch::stable::detail::StableLibrary& m) {
   m.def(
       "srl_gradient(Tensor grad_loss, Tensor logits, Tensor classes, Tensor weights, bool softmax) "
       "-> Tensor");
+  m.def(
+      "compound_sums(Tensor logits, Tensor target, Tensor? tube, bool softmax, int? ignore_index, "
+      "bool log_recall, bool smoothing) -> Tensor");
+  m.def(
+      "compound_gradient(Tensor derivatives, Tensor logits, Tensor target, Tensor? tube, "
+      "bool softmax, int? ignore_index, bool log_recall) -> Tensor");
+  m.def(
+      "compound_loss(Tensor sums, Tensor? class_weights, bool softmax, bool batch, "
+      "bool include_background, bool all_classes, str recall, float dice_smooth, "
+      "float recall_smooth, float label_smoothing, float false_positives, float weight_dice, "
+      "float weight_ce, float weight_recall, bool as_double) -> (Tensor, Tensor, Tensor)");
 }
 
 }  // namespace tubeskel::bindings

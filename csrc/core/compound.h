@@ -169,71 +169,93 @@ TUBESKEL_INLINE ClassTerm recall_term(const double* sums, double terms,
   return term;
 }
 
+// With label smoothing shared by all classes.
+TUBESKEL_INLINE ClassTerm cross_entropy_term(const double* sums, double smoothing,
+                                             const CompoundOptions& options) {
+  ClassTerm term;
+  term.derivatives[kCrossEntropy] = 1 - options.label_smoothing;
+  term.derivatives[kUniform] = smoothing;
+  term.value = term.derivatives[kCrossEntropy] * sums[kCrossEntropy];
+  if (smoothing > 0) term.value += smoothing * sums[kUniform];
+  return term;
+}
+
+// How work on n items is done: here one after the other. `each` calls body(i) for all of them,
+// `total` adds up what each worker has found, for all workers.
+struct OneByOne {
+  template <class Body>
+  TUBESKEL_INLINE void each(int64_t n, const Body& body) const {
+    for (int64_t i = 0; i < n; ++i) body(i);
+  }
+  TUBESKEL_INLINE double total(double found) const { return found; }
+};
+
 // Writes terms[kTerms], not weighted, and derivatives[samples, channels, kSums], those of the
 // weighted loss with respect to the sums of that shape. Returns the loss. A term without weight
 // leaves the loss alone, even if it is infinite.
+template <class Workers = OneByOne>
 TUBESKEL_INLINE double compound_terms(const double* sums, int64_t samples, int64_t channels,
                                       const CompoundOptions& options, double* terms,
-                                      double* derivatives) {
-  for (int64_t i = 0; i < samples * channels * kSums; ++i) derivatives[i] = 0;
-  for (int i = 0; i < kTerms; ++i) terms[i] = 0;
-
-  const auto total = [&](int64_t first, int64_t members, int64_t k, double* of_class) {
-    for (int j = 0; j < kSums; ++j) of_class[j] = 0;
-    for (int64_t i = first; i < first + members; ++i)
-      for (int j = 0; j < kSums; ++j) of_class[j] += sums[(i * channels + k) * kSums + j];
-  };
-  const auto add = [&](Term which, const ClassTerm& term, double share, int64_t first,
-                       int64_t members, int64_t k) {
-    terms[which] += share * term.value;
-    const double weight = share * options.weights[which];
-    for (int64_t i = first; weight != 0 && i < first + members; ++i)
-      for (int j = 0; j < kSums; ++j)
-        derivatives[(i * channels + k) * kSums + j] += weight * term.derivatives[j];
-  };
-
-  const int64_t members = options.batch ? samples : 1;
-  const int64_t foreground = options.softmax ? 1 : 0;  // the first class of it
-  const int64_t first_dice = options.include_background ? 0 : foreground;
-  for (int64_t first = 0; first < samples; first += members) {
-    double of_class[kSums], considered = 0;
-    for (int64_t k = foreground; k < channels; ++k) {
-      total(first, members, k, of_class);
-      considered += options.all_classes || of_class[kTube] > 0;
-    }
-    const double groups = double(samples) / double(members);
-    for (int64_t k = 0; k < channels; ++k) {
-      total(first, members, k, of_class);
-      if (k >= first_dice)
-        add(kDiceTerm, dice_term(of_class, options.dice_smooth),
-            1 / (double(channels - first_dice) * groups), first, members, k);
-      if (k >= foreground && (options.all_classes || of_class[kTube] > 0))
-        add(kRecallTerm, recall_term(of_class, considered * groups, options), 1, first, members, k);
-    }
-  }
-
+                                      double* derivatives, const Workers& workers = {}) {
   // The cross-entropy is a mean over all pixels, weighted by their classes with a softmax.
   const auto class_weight = [&](int64_t k) {
     return options.class_weights ? options.class_weights[k] : 1.0;
   };
   double size = 0;
-  for (int64_t i = 0; i < samples * channels; ++i)
+  workers.each(samples * channels, [&](int64_t i) {
     size += options.softmax ? class_weight(i % channels) * sums[i * kSums + kTarget]
                             : sums[i * kSums + kPixels];
+  });
+  size = workers.total(size);
   const double smoothing = options.label_smoothing / (options.softmax ? double(channels) : 2.0);
-  for (int64_t i = 0; size > 0 && i < samples * channels; ++i) {
-    const double share = class_weight(i % channels) / size;
-    ClassTerm term;
-    term.derivatives[kCrossEntropy] = 1 - options.label_smoothing;
-    term.derivatives[kUniform] = smoothing;
-    term.value = term.derivatives[kCrossEntropy] * sums[i * kSums + kCrossEntropy];
-    if (smoothing > 0) term.value += smoothing * sums[i * kSums + kUniform];
-    add(kCrossEntropyTerm, term, share, i / channels, 1, i % channels);
+
+  // Dice and recall are functions of the sums of a group: all samples, or one.
+  const int64_t members = options.batch ? samples : 1;
+  const int64_t foreground = options.softmax ? 1 : 0;  // the first class of it
+  const int64_t first_dice = options.include_background ? 0 : foreground;
+  double found[kTerms] = {};
+  for (int64_t first = 0; first < samples; first += members) {
+    const double groups = double(samples) / double(members);
+    const auto total = [&](int64_t k, int j) {
+      double sum = 0;
+      for (int64_t i = first; i < first + members; ++i) sum += sums[(i * channels + k) * kSums + j];
+      return sum;
+    };
+    const auto counts = [&](int64_t k, double tube) {
+      return k >= foreground && (options.all_classes || tube > 0);
+    };
+    double considered = 0;
+    workers.each(channels, [&](int64_t k) { considered += counts(k, total(k, kTube)); });
+    considered = workers.total(considered);
+    workers.each(channels, [&](int64_t k) {
+      double of_class[kSums], of_group[kSums] = {};
+      for (int j = 0; j < kSums; ++j) of_class[j] = total(k, j);
+      const auto add = [&](Term which, const ClassTerm& term, double share, double* to) {
+        found[which] += share * term.value;
+        const double weight = share * options.weights[which];
+        for (int j = 0; weight != 0 && j < kSums; ++j) to[j] += weight * term.derivatives[j];
+      };
+      if (k >= first_dice)
+        add(kDiceTerm, dice_term(of_class, options.dice_smooth),
+            1 / (double(channels - first_dice) * groups), of_group);
+      if (counts(k, of_class[kTube]))
+        add(kRecallTerm, recall_term(of_class, considered * groups, options), 1, of_group);
+      for (int64_t i = first; i < first + members; ++i) {
+        const double* const own = sums + (i * channels + k) * kSums;
+        double* const to = derivatives + (i * channels + k) * kSums;
+        for (int j = 0; j < kSums; ++j) to[j] = of_group[j];
+        if (size > 0)
+          add(kCrossEntropyTerm, cross_entropy_term(own, smoothing, options),
+              class_weight(k) / size, to);
+      }
+    });
   }
 
   double loss = 0;
-  for (int i = 0; i < kTerms; ++i)
+  for (int i = 0; i < kTerms; ++i) {
+    terms[i] = workers.total(found[i]);
     if (options.weights[i] != 0) loss += options.weights[i] * terms[i];
+  }
   return loss;
 }
 

@@ -6,6 +6,27 @@
 
 namespace tubeskel::cuda {
 
+// Sums over the warp of `m` values of each lane, a power of 2: lane i gets that of values[i % m],
+// after m - 1 exchanges and one more for each halving that is left. Overwrites the values.
+template <int m, class Real>
+__device__ Real warp_sums(Real (&values)[m]) {
+  static_assert(m <= kWarp && (m & (m - 1)) == 0);
+#pragma unroll
+  for (int half = m / 2; half > 0; half /= 2) {
+    const bool upper = threadIdx.x & unsigned(half);
+#pragma unroll
+    for (int i = 0; i < half; ++i) {
+      const Real kept = upper ? values[i + half] : values[i];
+      const Real given = upper ? values[i] : values[i + half];
+      values[i] = kept + __shfl_xor_sync(kAllLanes, given, half);
+    }
+  }
+#pragma unroll
+  for (int distance = m; distance < kWarp; distance *= 2)
+    values[0] += __shfl_xor_sync(kAllLanes, values[0], distance);
+  return values[0];
+}
+
 // The sum over the block, on its first thread. All threads take part.
 template <int threads>
 __device__ double block_sum(double value) {

@@ -14,6 +14,13 @@ __device__ inline double exponential(double x) {
   return exp(x);
 }
 
+__device__ inline float logarithm(float x) {
+  return logf(x);
+}
+__device__ inline double logarithm(double x) {
+  return log(x);
+}
+
 __device__ inline float absolute(float x) {
   return fabsf(x);
 }
@@ -21,14 +28,15 @@ __device__ inline double absolute(double x) {
   return fabs(x);
 }
 
-// A probability and what it lacks to 1, both to full relative precision.
+// A probability and what it lacks to 1, both to full relative precision; 1 + exp(-|x|).
 template <class Real>
 struct Sigmoid {
-  Real of, rest;
+  Real of, rest, sum;
 
   __device__ explicit Sigmoid(Real x) {
     const Real e = exponential(-absolute(x));
-    const Real larger = Real(1) / (Real(1) + e), smaller = e * larger;
+    sum = Real(1) + e;
+    const Real larger = Real(1) / sum, smaller = e * larger;
     of = x < 0 ? smaller : larger;
     rest = x < 0 ? larger : smaller;
   }

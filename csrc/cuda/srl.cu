@@ -22,9 +22,8 @@
 // the pixels far below the time of the bytes.
 #include "srl.h"
 
-#include <cassert>
-
 #include "../core/srl.h"
+#include "labels.h"
 #include "launch.h"
 #include "reduce.h"
 #include "softmax.h"
@@ -70,31 +69,6 @@ struct Tile {
 };
 
 // ---- labels to classes
-
-// Labels as the bits of their type, zero-extended; any that is larger than `largest` is out of
-// range, negative ones too.
-struct LabelBits {
-  const void* data;
-  int size;
-  uint64_t largest, ignored;
-  bool ignoring;
-  unsigned long long* first_invalid;
-
-  __device__ void refuse(int64_t pixel) const {
-    assert(first_invalid && "srl_classes: label out of range; TUBESKEL_SYNC_CHECKS=1 says which");
-    atomicMin(first_invalid, static_cast<unsigned long long>(pixel));
-  }
-  __device__ bool ignores(uint64_t label) const { return ignoring && label == ignored; }
-  __device__ bool takes(uint64_t label) const { return label <= largest && !ignores(label); }
-};
-
-LabelBits bits_of(const core::Labels& labels, const TubeLabels& all,
-                  unsigned long long* first_invalid) {
-  LabelBits bits = {labels.data, labels.type.size, 0, 0, false, first_invalid};
-  bits.largest = core::labels_of_classes(labels.type, all.num_classes, nullptr).largest;
-  bits.ignoring = all.ignore_index && core::bits_of(labels.type, *all.ignore_index, bits.ignored);
-  return bits;
-}
 
 // The i-th pixel of a thread in its tile, if n neighbours are loaded at once.
 template <int n>
@@ -495,7 +469,8 @@ void read_tube(const TubeLabels& labels, const InvalidLabels& invalid, void* cla
   const int64_t tiles = tiles_of(labels.pixels);
   launch(what, {dim3(unsigned(labels.maps * tiles)), dim3(kThreads)}, stream,
          vectors ? read_tube_kernel<kMost> : read_tube_kernel<1>,
-         bits_of(labels.tube, labels, invalid.tube), bits_of(labels.target, labels, invalid.target),
+         bits_of(labels.tube, labels.num_classes, labels.ignore_index, invalid.tube),
+         bits_of(labels.target, labels.num_classes, labels.ignore_index, invalid.target),
          labels.pixels, unsigned(tiles), int(labels.num_classes), wide, classes, counts);
 }
 

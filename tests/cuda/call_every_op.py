@@ -6,6 +6,9 @@ hardly any kernels but tubeskel's are launched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 import tubeskel
@@ -73,18 +76,29 @@ def losses() -> None:
 
 
 def loss(activation: str, logits: torch.Tensor, tube: torch.Tensor, target: torch.Tensor) -> None:
+    labels = {"tube": tube, "target": target}
+    both(tubeskel.srl_loss, logits, labels, activation=activation, smooth=1.0)
+    for options in (
+        {"recall": "tversky", "ignore_index": 1, "alpha": 2.0},
+        {"recall": "log", "batch": False, "label_smoothing": 0.1, "recall_smooth": 1.0},
+    ):
+        both(tubeskel.dice_ce_srl_loss, logits, labels, activation=activation, **options)
+
+
+def both(
+    function: Callable[..., torch.Tensor],
+    logits: torch.Tensor,
+    labels: dict[str, torch.Tensor],
+    **options: Any,
+) -> None:
+    """Compare value and gradient of a loss."""
     found = []
     for device in ("cpu", "cuda"):
         z = logits.to(device).requires_grad_()
-        value = tubeskel.srl_loss(
-            z,
-            target.to(device),
-            tube=tube.to(device),
-            activation=activation,
-            smooth=1.0,
-        )
+        on_device = {name: tensor.to(device) for name, tensor in labels.items()}
+        value = function(z, **on_device, **options)
         found.append((value.detach(), torch.autograd.grad(value, z)[0].float().cpu()))
-    compare(f"srl_loss, {activation}", found[0][0].float(), found[1][0].float())
+    compare(f"{function.__name__}, {options}", found[0][0].float(), found[1][0].float())
     tolerance = 1e-5 if logits.dtype in (torch.float32, torch.float64) else 1e-2
     largest = found[0][1].abs().max().item()
     torch.testing.assert_close(found[1][1], found[0][1], rtol=0, atol=tolerance * largest + 1e-7)

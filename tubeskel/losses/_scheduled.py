@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from .._arguments import as_number
 
@@ -17,6 +17,8 @@ class ScheduledLoss(nn.Module):
         super().__init__()
         self.alpha = alpha if callable(alpha) else as_number("alpha", alpha, minimum=0)
         self.progress = 0.0
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", options.pop("class_weights"), persistent=False)
         self.options = options
 
     def set_progress(self, progress: float) -> None:
@@ -32,5 +34,5 @@ class ScheduledLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the options for printing."""
-        options = {"alpha": self.alpha, **self.options}
+        options = {"alpha": self.alpha, "class_weights": self.class_weights, **self.options}
         return ", ".join(f"{name}={value!r}" for name, value in options.items())

@@ -211,6 +211,7 @@ class DiceCESoftClDiceLoss(ScheduledLoss):
             logits,
             target,
             alpha=self.current_alpha() if alpha is None else alpha,
+            class_weights=self.class_weights,
             return_terms=return_terms,
             **self.options,
         )

@@ -85,7 +85,8 @@ def dice_ce_srl_loss(
         Added to numerators and denominators; at least 0.
     class_weights : (C,) Tensor or sequence of float, optional
         Of the cross-entropy: the argument ``weight`` of PyTorch's ``cross_entropy``, and for
-        "sigmoid" that of ``binary_cross_entropy_with_logits``, one for each channel.
+        "sigmoid" that of ``binary_cross_entropy_with_logits``, one for each channel. Those on
+        another device than the logits are copied, which a CUDA device is waited for.
     label_smoothing : float
         Of the cross-entropy, 0 to 1, as in PyTorch; with "sigmoid" between the two labels.
     ignore_index : int, optional
@@ -112,8 +113,9 @@ def dice_ce_srl_loss(
     TypeError
         If an argument is of a wrong type, or the logits of a wrong dtype.
     ValueError
-        For shapes that do not match, a `target` or `tube` of floats or with values out of range, or
-        options that do not exist.
+        For shapes or devices that do not match, a `target` or `tube` of floats or with values out
+        of range, or options that do not exist. On CUDA a value out of range is a failed assertion
+        instead, see `srl_loss`.
 
     See Also
     --------
@@ -173,8 +175,6 @@ def dice_ce_srl_loss(
     >>> loss.backward()
     """
     check_logits(logits, activation)
-    if logits.device.type != "cpu":
-        raise ValueError(f"logits must be on the CPU in this version, got {logits.device}")
     options = _check_options(
         weight_dice=weight_dice,
         weight_ce=weight_ce,
@@ -254,7 +254,7 @@ class DiceCESkeletonRecallLoss(ScheduledLoss):
     weight_dice, weight_ce, recall, fp_weight, activation, batch, include_background, classes, \
     dice_smooth, recall_smooth, class_weights, label_smoothing, ignore_index, radius, method, \
     per_class, distributed
-        As in `dice_ce_srl_loss`; checked here.
+        As in `dice_ce_srl_loss`; checked here. The class weights move with the module.
 
     Examples
     --------
@@ -329,6 +329,7 @@ class DiceCESkeletonRecallLoss(ScheduledLoss):
             target,
             tube=tube,
             alpha=self.current_alpha() if alpha is None else alpha,
+            class_weights=self.class_weights,
             return_terms=return_terms,
             **self.options,
         )
