@@ -455,7 +455,7 @@ __device__ void add_sigmoid(const Maps<T>& maps, const Span& span, const WarpSum
 // One block a span. Its warps have their sums in shared memory, or if that is too small there is
 // one warp, which has them in its slot. kHeld: 1 stands for a sigmoid.
 template <class T, int n, int kHeld>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kHeld ? 0 : 4)
     sums_kernel(Maps<T> maps, bool in_shared, double* slots) {
   const Span span(maps);
   const int64_t size = maps.channels * kSums;
@@ -516,7 +516,7 @@ struct BlockOfWorkers {
 };
 
 template <class Real>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     loss_kernel(const double* sums, int64_t samples, int64_t channels, CompoundOptions options,
                 Real* loss, Real* terms, double* derivatives) {
   double found[core::kTerms];
@@ -609,7 +609,7 @@ __device__ void sigmoid_gradient(const Pixels<T, n>& pixels, bool log_recall,
 
 // One block a span. derivatives: [maps, channels, kSums].
 template <class T, int n, int kHeld>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kHeld ? 0 : 4)
     gradient_kernel(Maps<T> maps, bool in_shared, const double* derivatives, T* grad) {
   using Real = RealOf<T>;
   const Span span(maps);

@@ -58,6 +58,13 @@ HERE = Path(__file__).parent
             "test_emulated_lee.py",
             id="a flood of one round",
         ),
+        pytest.param(
+            "compound.cu",
+            "if (!in_shared) return;\n  __syncthreads();\n",
+            "if (!in_shared) return;\n",
+            "test_emulated_compound.py",
+            id="sums of warps that are not done",
+        ),
     ],
 )
 def test_a_planted_bug_is_caught(source, right, wrong, tests):
