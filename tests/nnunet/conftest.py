@@ -56,8 +56,8 @@ class NnUNet:
     def plan(self, data_set: str, configuration: str) -> None:
         """Plan and preprocess; make the network small."""
         number = int(data_set[7:10])
-        self("nnUNetv2_extract_fingerprint", "-d", number, "-np", 1)
-        self("nnUNetv2_plan_experiment", "-d", number)
+        options = ["-c", configuration, "-np", 1, "-npfp", 1]
+        self("nnUNetv2_plan_and_preprocess", "-d", number, *options)
         path = self.preprocessed / data_set / "nnUNetPlans.json"
         plans = json.loads(path.read_text())
         chosen = plans["configurations"][configuration]
@@ -65,7 +65,6 @@ class NnUNet:
         network["features_per_stage"] = [4] * network["n_stages"]
         chosen["batch_size"] = 2
         path.write_text(json.dumps(plans))
-        self("nnUNetv2_preprocess", "-d", number, "-c", configuration, "-np", 1)
 
     def train(self, data_set: str, configuration: str, trainer: str, *options, **variables) -> str:
         arguments = (data_set, configuration, 0, "-tr", trainer, "-device", "cpu", *options)
@@ -110,7 +109,7 @@ def volumes(nnunet) -> str:
     labels.mkdir()
     rng = np.random.default_rng(0)
     for i in range(4):
-        label = np.zeros((16, 24, 24), np.uint8)
+        label = np.zeros((24, 32, 32), np.uint8)
         label[:, 6 + i : 13 + i, 8:16] = 1
         label[:, 8 + i : 11 + i, 10:14] = 2
         image = label + rng.normal(0, 0.3, label.shape)
