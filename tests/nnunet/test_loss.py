@@ -11,7 +11,7 @@ from tube_oracle import reference_tube
 
 from tubeskel import tubed_skeleton
 from tubeskel.nnunet import Settings
-from tubeskel.nnunet.loss import TrainerLoss, dice_ce_recall
+from tubeskel.nnunet.loss import TrainerLoss, dice_ce_cldice, dice_ce_recall
 
 WEIGHTS = (4 / 7, 2 / 7, 1 / 7, 0.0)  # of nnU-Net: nothing of the lowest resolution
 SHAPES = {2: (48, 32), 3: (24, 24, 16)}
@@ -169,6 +169,17 @@ def test_the_terms_add_up_to_the_loss(lower_tubes, recall):
     assert total == pytest.approx(np.mean(losses), rel=1e-5)
     criterion.forget_terms()
     assert criterion.mean_terms() == {}
+
+
+@pytest.mark.parametrize("lower_tubes", ["skeletonize", "none"])
+def test_the_terms_of_soft_cldice_add_up(lower_tubes):
+    settings = Settings(alpha=0.7, iterations=3, lower_tubes=lower_tubes)
+    levels = levels_of(make_target(2, 3, ignore=3))
+    base = dice_ce_cldice(settings, batch=True, regions=0, ignore_label=3, distributed=False)
+    criterion = TrainerLoss(base, WEIGHTS, lower_tubes=lower_tubes)
+    loss = criterion(make_outputs(levels, 3), levels).item()
+    terms = criterion.mean_terms()
+    assert terms["dice"] + terms["ce"] + 0.7 * terms["cldice"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_without_deep_supervision():

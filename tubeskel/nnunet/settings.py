@@ -34,7 +34,8 @@ class Settings:
         The classes that recall is averaged over: all but the background, where an absent one has
         recall 1, or those that have tube pixels in the batch.
     lower_tubes : {"skeletonize", "max_pool", "none"}
-        Tubes of the lower resolutions, as in `tubeskel.DeepSupervision`; not of soft clDice.
+        Tubes of the lower resolutions, as in `tubeskel.DeepSupervision`. "max_pool" is not for soft
+        clDice.
     iterations : int
         Of the soft skeleton of soft clDice; at least 0.
 

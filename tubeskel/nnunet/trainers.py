@@ -71,8 +71,8 @@ class _Trainer(nnUNetTrainer):
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
         """Load a checkpoint; the loss becomes the one that it was made with."""
         super().load_checkpoint(filename_or_checkpoint)
-        recorded = self.my_init_kwargs.get("tubeskel")
-        if recorded not in (None, asdict(self.settings)):
+        recorded = self.my_init_kwargs.setdefault("tubeskel", asdict(self.settings))
+        if recorded != asdict(self.settings):
             self.print_to_log_file("tubeskel: settings are those of the checkpoint, not the new:")
             self._use_settings(Settings(**recorded))
             self.loss = self._build_loss()
