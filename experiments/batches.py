@@ -1,23 +1,69 @@
-"""Training batches: random crops, rotated, zoomed, mirrored and with changed intensities.
+"""Training batches, made on the device: crops that are rotated, zoomed and mirrored in one gather.
 
 A batch depends on (seed, fold, iteration) only: every arm is trained on the same batches, and a
 run that goes on after a kill sees the batches it would have seen.
+
+All images lie end to end in one tensor on the device, whatever their sizes. A crop is a grid of
+positions in its image, mirrored back at the borders; the positions of the whole batch are looked up
+at once: linearly (4 or 8 neighbours) in the image, the nearest pixel in the label.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
-from torch.nn import functional
 
-from experiments.config import AugmentConfig
+from experiments.config import AugmentConfig, TrainConfig
 from experiments.data import Sample
-from experiments.random_streams import numpy_generator, torch_generator
+from experiments.errors import ConfigError
+from experiments.intensities import change_intensities
+from experiments.losses import IGNORE
+from experiments.random_streams import numpy_generator
+
+ANISOTROPIC = 3.0
+"""Volumes whose coarsest axis is coarser than this many times the finest are rotated in-plane."""
+PLACES = 10_000
+"""Pixels of each class that are kept to centre crops on."""
+
+
+class Store:
+    """All samples on the device, end to end.
+
+    Attributes
+    ----------
+    image : Tensor
+        (pixels, C) float32.
+    label : Tensor
+        (pixels,) uint8, `IGNORE` where there is no label.
+    offsets : numpy.ndarray
+        (samples,) int64, the first pixel of each sample.
+    sizes, spacings : numpy.ndarray
+        (samples, axes).
+    """
+
+    def __init__(self, samples: Sequence[Sample], device: torch.device) -> None:
+        self.sizes = np.array([sample.label.shape for sample in samples])
+        axes = self.sizes.shape[1]
+        self.spacings = np.array([sample.spacing or (1.0,) * axes for sample in samples])
+        counts = self.sizes.prod(axis=1)
+        self.offsets = np.cumsum(counts) - counts
+        self.image = torch.cat(
+            [
+                torch.from_numpy(np.ascontiguousarray(s.image)).flatten(1).T.to(device)
+                for s in samples
+            ]
+        ).contiguous()
+        self.label = torch.cat(
+            [torch.from_numpy(_with_ignored(s)).flatten().to(device) for s in samples]
+        )
+        self.places = [_places(sample) for sample in samples]
 
 
 @dataclass(frozen=True)
@@ -26,21 +72,30 @@ class BatchStream:
 
     Attributes
     ----------
-    samples : sequence of Sample
+    store : Store
         The training part.
-    batch_size : int
-    crop : tuple of int
-        Height and width of a crop.
+    train : TrainConfig
     augment : AugmentConfig
     seed, fold : int
     """
 
-    samples: Sequence[Sample]
-    batch_size: int
-    crop: tuple[int, int]
+    store: Store
+    train: TrainConfig
     augment: AugmentConfig
     seed: int
     fold: int
+
+    def __post_init__(self) -> None:
+        if len(self.train.crop) != self.axes:
+            raise ConfigError(
+                f"train.crop = {list(self.train.crop)}: allowed is a list of {self.axes}, "
+                f"the images being {self.axes}D"
+            )
+
+    @property
+    def axes(self) -> int:
+        """How many spatial axes the images have."""
+        return self.store.sizes.shape[1]
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Make the batch of one iteration.
@@ -53,84 +108,111 @@ class BatchStream:
         Returns
         -------
         image : Tensor
-            (B, C, H, W) float32.
+            (B, C, *crop) float32.
         target : Tensor
-            (B, H, W) int64.
+            (B, *crop) uint8, `IGNORE` where there is no label.
         """
         rng = numpy_generator("batch", self.seed, self.fold, iteration)
-        crops = [self._crop(self.samples[i], rng) for i in self._chosen(iteration)]
-        image = torch.cat([image for image, _ in crops])
-        target = torch.cat([target for _, target in crops])
-        noise = torch_generator("noise", self.seed, self.fold, iteration)
-        return change_intensity(image, self.augment, rng, noise), target
+        chosen = self._chosen(iteration)
+        transforms = np.stack([self._transform(sample, rng) for sample in chosen])
+        image, target = self._look_up(chosen, transforms)
+        return change_intensities(image, self.augment, self.seed, self.fold, iteration), target
 
     def _chosen(self, iteration: int) -> list[int]:
         """Choose the samples: every sample once in each pass, in a new order."""
-        count, chosen = len(self.samples), []
-        for position in range(iteration * self.batch_size, (iteration + 1) * self.batch_size):
+        count, chosen = len(self.store.offsets), []
+        size = self.train.batch_size
+        for position in range(iteration * size, (iteration + 1) * size):
             epoch, place = divmod(position, count)
             order = numpy_generator("order", self.seed, self.fold, epoch).permutation(count)
             chosen.append(int(order[place]))
         return chosen
 
-    def _crop(self, sample: Sample, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Resample one crop in one go: image (1, C, H, W) linearly, target (1, H, W) nearest."""
-        size = np.array(sample.label.shape, dtype=float)
-        matrix, zoom = self._transform(rng)
+    def _transform(self, sample: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw where a crop lies: [axes, axes + 1], from its centred pixels to the image's."""
+        size, crop = self.store.sizes[sample], np.array(self.train.crop)
+        matrix = self._matrix(self.store.spacings[sample], rng)
         # Where the crop is smaller than the image, its centre keeps it inside.
-        room = np.maximum(size - np.array(self.crop), 0)
-        centre = size / 2 + (rng.random(2) - 0.5) * room
-        if zoom == 1 and np.allclose(np.abs(matrix), np.eye(2)):
-            centre = np.round(centre - np.array(self.crop) / 2) + np.array(self.crop) / 2
-        # theta maps output to input coordinates, both -1 to 1 and x before y.
-        scale = matrix * (np.array(self.crop) / size[:, None]) / zoom
-        shift = 2 * centre / size - 1
-        theta = torch.tensor(
-            [[scale[1, 1], scale[1, 0], shift[1]], [scale[0, 1], scale[0, 0], shift[0]]],
-            dtype=torch.float32,
-        )
-        grid = functional.affine_grid(theta[None], [1, 1, *self.crop], align_corners=False)
-        image = torch.from_numpy(sample.image)[None]
-        label = torch.from_numpy(sample.label)[None, None].float()
-        image = functional.grid_sample(image, grid, "bilinear", "reflection", align_corners=False)
-        label = functional.grid_sample(label, grid, "nearest", "reflection", align_corners=False)
-        return image, label[:, 0].long()
+        room = np.maximum(size - crop, 0)
+        offset = (rng.random(len(size)) - 0.5) * room
+        on_foreground, kind, which = rng.random(3)
+        places = self.store.places[sample]
+        if places and on_foreground < self.train.foreground:
+            of_class = places[int(kind * len(places))]
+            place = np.array(np.unravel_index(of_class[int(which * len(of_class))], size))
+            offset = np.clip(place + 0.5 - size / 2, -room / 2, room / 2)
+        centre = size / 2 + offset
+        if np.array_equal(np.abs(matrix), np.eye(len(size))):  # whole pixels stay sharp
+            centre = np.round(centre - crop / 2) + crop / 2
+        return np.column_stack([matrix, centre])
 
-    def _transform(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """Draw a rotation with mirroring, (2, 2) in pixels (y, x), and a zoom."""
-        angle = rng.uniform(-math.pi, math.pi) * (rng.random() < self.augment.rotate)
-        low, high = self.augment.zoom_range
+    def _matrix(self, spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw a rotation, a zoom and mirroring, [axes, axes] in pixels."""
+        axes, augment = len(spacing), self.augment
+        angle, quaternion = rng.uniform(-math.pi, math.pi), rng.normal(size=4)
+        rotates = rng.random() < augment.rotate
+        low, high = augment.zoom_range
         zoom = math.exp(rng.uniform(math.log(low), math.log(high)))
-        zoom = zoom if rng.random() < self.augment.zoom else 1.0
-        mirror = np.where(rng.random(2) < self.augment.flip, -1.0, 1.0)
-        rotation = np.array(
-            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-        )
-        return rotation * mirror, zoom
+        zoom = zoom if rng.random() < augment.zoom else 1.0
+        mirror = np.where(rng.random(axes) < augment.flip, -1.0, 1.0)
+        rotation = np.eye(axes)
+        if rotates and axes == 3 and spacing.max() <= ANISOTROPIC * spacing.min():
+            rotation = Rotation.from_quat(quaternion).as_matrix()
+        elif rotates:
+            plane = np.sort(np.argsort(spacing, kind="stable")[:2])
+            turn = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+            rotation[np.ix_(plane, plane)] = turn
+        return rotation * spacing / spacing[:, None] * mirror / zoom  # turns in real space
+
+    def _look_up(self, chosen: list[int], transforms: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Read the crops of a batch: the image (B, C, *crop), the label (B, *crop)."""
+        store, crop = self.store, self.train.crop
+        device = store.image.device
+        sizes = torch.from_numpy(store.sizes[chosen]).to(device)
+        affine = torch.from_numpy(transforms).to(device, torch.float32)
+        steps = [torch.arange(n, device=device) + 0.5 - n / 2 for n in crop]
+        grid = torch.stack([axis.flatten() for axis in torch.meshgrid(*steps, indexing="ij")])
+        position = affine[..., :-1] @ grid + affine[..., -1:] - 0.5  # [B, axes, pixels]
+
+        # Along each axis: the pixels below and above in flat order, and how far it is from below.
+        start = torch.from_numpy(store.offsets[chosen]).to(device)[:, None]
+        nearest, stride = start, torch.ones_like(start)
+        neighbours = []
+        for axis in reversed(range(len(crop))):
+            size = sizes[:, axis, None]
+            at = _reflect(position[:, axis], size)  # [B, pixels]
+            low = at.floor()
+            share = at - low
+            below = low.long()
+            above = torch.minimum(below + 1, size - 1)
+            below = below.clamp_(min=0)
+            nearest = nearest + torch.where(share < 0.5, below, above) * stride
+            neighbours.append(((below * stride, 1 - share), (above * stride, share)))
+            stride = stride * size
+        image = torch.zeros((), device=device)
+        for corner in itertools.product(*neighbours):
+            index, weight = start, torch.ones((), device=device)
+            for place, part in corner:
+                index, weight = index + place, weight * part
+            image = image + store.image[index] * weight[..., None]
+        label = store.label[nearest]
+        return image.mT.reshape(len(chosen), -1, *crop), label.reshape(len(chosen), *crop)
 
 
-def change_intensity(
-    image: Tensor, augment: AugmentConfig, rng: np.random.Generator, noise: torch.Generator
-) -> Tensor:
-    """Change contrast and brightness and add noise, each with its probability for each image.
+def _reflect(position: Tensor, size: Tensor) -> Tensor:
+    """Mirror positions back into -0.5 to size - 0.5."""
+    around = torch.remainder(position + 0.5, 2 * size)
+    return torch.minimum(around, 2 * size - around) - 0.5
 
-    Parameters
-    ----------
-    image : Tensor
-        (B, C, H, W), standardised.
-    augment : AugmentConfig
-    rng : numpy.random.Generator
-        Draws the strengths.
-    noise : torch.Generator
-        Draws the noise itself.
-    """
 
-    def strength(probability: float, low: float, high: float) -> Tensor:
-        drawn = rng.uniform(low, high, len(image)) * (rng.random(len(image)) < probability)
-        return torch.tensor(drawn, dtype=image.dtype)[:, None, None, None]
+def _with_ignored(sample: Sample) -> np.ndarray:
+    label = np.ascontiguousarray(sample.label, dtype=np.uint8)
+    return label if sample.ignore is None else np.where(sample.ignore, np.uint8(IGNORE), label)
 
-    mean = image.mean(dim=(2, 3), keepdim=True)
-    image = mean + (image - mean) * (1 + strength(augment.contrast, -0.25, 0.25))
-    image = image + strength(augment.brightness, -0.25, 0.25)
-    grain = torch.randn(image.shape, generator=noise)
-    return image + grain * strength(augment.noise, 0.0, 0.1)
+
+def _places(sample: Sample) -> list[np.ndarray]:
+    """Return for each foreground class that is there some of its pixels, as flat indices."""
+    label = _with_ignored(sample).ravel()
+    classes = np.setdiff1d(np.unique(label), (0, IGNORE))
+    found = (np.flatnonzero(label == c) for c in classes)
+    return [pixels[:: -(-len(pixels) // PLACES)] for pixels in found]

@@ -12,9 +12,11 @@ import yaml
 from experiments.data import DataConfig
 from experiments.errors import ConfigError
 from experiments.losses import LOSSES
+from experiments.presets import Preset, fill
 from experiments.validation import Range, build, nearest
 
 Probability = Annotated[float, Range(0, 1)]
+Interval = tuple[Annotated[float, Range(0.1, 10)], Annotated[float, Range(0.1, 10)]]
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,21 @@ class ArmConfig:
     loss: str
     """name of the loss, see `python -m experiments list`"""
     alpha: Annotated[float, Range(0)] = 1.0
-    """weight of the Skeleton Recall term"""
+    """weight of the topology term: Skeleton Recall, or clDice"""
+    start: Probability = 0.0
+    """share of the training before the topology term acts"""
+    recall: Literal["linear", "log", "cross_entropy", "tversky"] = "linear"
+    """form of the recall term; linear is the Skeleton Recall Loss"""
     radius: Annotated[int, Range(0)] = 2
     """radius of the tube around the skeleton, in pixels"""
+    per_class: bool = False
+    """whether each class has a skeleton of its own, or all of them one of their union"""
+    tube_from: Literal["skeleton", "mask"] = "skeleton"
+    """what is to be recalled: the tube around the skeleton, or (a control) the whole mask"""
+    deep_supervision: bool = True
+    """whether the loss sees the network's heads, or its output alone"""
+    lower_tubes: Literal["skeletonize", "max_pool", "none"] = "skeletonize"
+    """how heads of a lower resolution get a tube; none: recall at full resolution only"""
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,16 @@ class NetworkConfig:
     """Size of the U-Net (MONAI's DynUNet)."""
 
     filters: tuple[Annotated[int, Range(1)], ...] = (8, 16, 32, 64)
-    """channels of each level; every level after the first halves the resolution"""
-    heads: Annotated[int, Range(0)] = 2
-    """deep supervision heads beside the output; 0 turns deep supervision off"""
+    """channels of each level, which halves the resolution of the one before; none given: sized by
+    crop and spacing as nnU-Net does, from `width` channels on"""
+    width: Annotated[int, Range(1)] = 32
+    """channels of the first level where `filters` is empty; doubled up to 16 (3D: 10) fold"""
+    heads: Annotated[int, Range(0)] | None = 2
+    """deep supervision heads beside the output; 0 turns deep supervision off, none takes all"""
+    head_size: Literal["full", "own"] = "full"
+    """whether heads are enlarged to the labels' resolution, or compared at their own"""
+    head_weights: tuple[Annotated[float, Range(0)], ...] = ()
+    """weights of the output and each head; none given: 1, 1/2, 1/4, ..., divided by their sum"""
 
 
 @dataclass(frozen=True)
@@ -45,13 +66,17 @@ class TrainConfig:
 
     iterations: Annotated[int, Range(1)] = 300
     batch_size: Annotated[int, Range(1)] = 4
-    crop: tuple[Annotated[int, Range(8)], Annotated[int, Range(8)]] = (96, 96)
-    """height and width of a training crop, in pixels"""
+    crop: tuple[Annotated[int, Range(4)], ...] = (96, 96)
+    """size of a training crop, in pixels: height and width, for volumes depth first"""
+    foreground: Probability = 0.0
+    """share of crops that are centred on a pixel of some foreground class"""
     learning_rate: Annotated[float, Range(0)] = 0.01
     momentum: Annotated[float, Range(0, 1)] = 0.99
     weight_decay: Annotated[float, Range(0)] = 3e-5
     gradient_clip: Annotated[float, Range(0)] = 12.0
     """largest norm of the gradient"""
+    compile: bool = False
+    """whether torch.compile makes the network's kernels; pays off in long trainings on a GPU"""
     log_every: Annotated[int, Range(1)] = 10
     checkpoint_every: Annotated[int, Range(1)] = 100
 
@@ -66,16 +91,31 @@ class AugmentConfig:
     """probability of a rotation by any angle"""
     zoom: Probability = 0.2
     """probability of a zoom"""
-    zoom_range: tuple[Annotated[float, Range(0.1, 10)], Annotated[float, Range(0.1, 10)]] = (
-        0.7,
-        1.4,
-    )
+    zoom_range: Interval = (0.7, 1.4)
+    noise: Probability = 0.1
+    """probability of Gaussian noise, standard deviation up to 0.1"""
+    smooth: Probability = 0.0
+    """probability of Gaussian smoothing, standard deviation 0.5 to 1 pixel"""
     contrast: Probability = 0.15
     """probability of a contrast change by up to 25 %"""
     brightness: Probability = 0.15
     """probability of a brightness change by up to 0.25 standard deviations"""
-    noise: Probability = 0.1
-    """probability of Gaussian noise, standard deviation up to 0.1"""
+    scale: Probability = 0.0
+    """probability of a multiplication by 0.75 to 1.25"""
+    low_resolution: Probability = 0.0
+    """probability of a resolution lowered to 0.5 to 1 of the true one"""
+    gamma: Probability = 0.0
+    """probability of a gamma correction by 0.7 to 1.5"""
+    gamma_inverted: Probability = 0.0
+    """probability of a gamma correction of the inverted image"""
+
+
+@dataclass(frozen=True)
+class GradientsConfig:
+    """Gradient analysis during the training."""
+
+    every: Annotated[int, Range(0)] = 0
+    """iterations from one look at the gradients of each term to the next; 0: none"""
 
 
 @dataclass(frozen=True)
@@ -88,12 +128,17 @@ class Config:
     data: DataConfig
     arms: dict[str, ArmConfig]
     """the arms by name; the first is the baseline"""
+    preset: Preset = "none"
+    """where values come from that the file does not give, see `experiments.presets`"""
     seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...] = (0,)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    gradients: GradientsConfig = field(default_factory=GradientsConfig)
     overlap: Annotated[float, Range(0, 0.9)] = 0.5
     """overlap of neighbouring windows (of the crop's size) in prediction"""
+    mirror: bool = False
+    """whether a prediction is the mean over all mirrored images"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Range(0)] = 0
     """threads of PyTorch on the CPU; 0 leaves its default"""
@@ -127,7 +172,7 @@ def read_yaml(path: Path) -> object:
 
 def from_mapping(mapping: object) -> Config:
     """Make a checked `Config` from plain data (see `to_mapping`)."""
-    config = build(Config, mapping)
+    config = build(Config, fill(mapping))
     _check(config)
     return config
 
@@ -158,22 +203,29 @@ def _check(config: Config) -> None:
             raise ConfigError(f"arms.{name}: allowed are letters, digits, '-' and '_'")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"seeds = {list(config.seeds)}: allowed are one or more, all different")
-    levels = len(config.network.filters)
-    if levels < 3:
-        raise ConfigError(f"network.filters has {levels} levels: allowed is at least 3")
-    if config.network.heads > levels - 2:
-        raise ConfigError(
-            f"network.heads = {config.network.heads}: allowed is at most {levels - 2} "
-            f"with {levels} levels"
-        )
-    factor = 2 ** (levels - 1)
-    for size in config.train.crop:
-        if size % factor or size < 2 * factor:
-            raise ConfigError(
-                f"train.crop = {list(config.train.crop)}: allowed are multiples of {factor} "
-                f"from {2 * factor} on, with {levels} levels"
-            )
+    _check_network(config.network, config.train.crop)
     if config.augment.zoom_range[0] > config.augment.zoom_range[1]:
         raise ConfigError(
             f"augment.zoom_range = {list(config.augment.zoom_range)}: allowed is low, high"
         )
+
+
+def _check_network(network: NetworkConfig, crop: tuple[int, ...]) -> None:
+    if len(crop) not in (2, 3):
+        raise ConfigError(f"train.crop = {list(crop)}: allowed is a list of 2 or 3")
+    if not network.filters:
+        return  # sized by what the data set gives, and checked there
+    levels = len(network.filters)
+    if levels < 3:
+        raise ConfigError(f"network.filters has {levels} levels: allowed is at least 3")
+    if network.heads is not None and network.heads > levels - 2:
+        raise ConfigError(
+            f"network.heads = {network.heads}: allowed is at most {levels - 2} with {levels} levels"
+        )
+    factor = 2 ** (levels - 1)
+    for size in crop:
+        if size % factor or size < 2 * factor:
+            raise ConfigError(
+                f"train.crop = {list(crop)}: allowed are multiples of {factor} "
+                f"from {2 * factor} on, with {levels} levels"
+            )

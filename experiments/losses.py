@@ -2,109 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-Term = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Takes logits (B, C, H, W), target (B, H, W) int64 and tube (B, H, W) int64; gives a scalar."""
+if TYPE_CHECKING:
+    from torch import nn
+
+    from experiments.config import ArmConfig
+    from tubeskel.losses import DeepSupervision, DiceCESkeletonRecallLoss
 
 LOSSES: dict[str, tuple[str, ...]] = {
+    "ce": ("ce",),
     "dice_ce": ("dice", "ce"),
     "dice_ce_srl": ("dice", "ce", "srl"),
     "ce_srl": ("ce", "srl"),
+    "dice_ce_cldice": ("dice", "ce", "cldice"),
 }
 """Terms of each loss."""
 
-TOPOLOGY_TERMS = ("srl",)
+TOPOLOGY_TERMS = ("srl", "cldice")
 """Terms that an arm's ``alpha`` weighs; the other terms have weight 1."""
 
+MONITORED = ("dice", "ce", "srl")
+"""Terms whose values are logged for every arm."""
 
-def dice_term(logits: Tensor, target: Tensor, tube: Tensor) -> Tensor:
-    """1 - soft Dice over the foreground classes, pooled over the batch as nnU-Net does."""
-    from monai.losses import DiceLoss
-
-    loss = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    return loss(logits, target[:, None])
+IGNORE = 255
+"""Label of pixels that no term sees."""
 
 
-def cross_entropy_term(logits: Tensor, target: Tensor, tube: Tensor) -> Tensor:
-    """Mean cross-entropy over all pixels."""
-    return functional.cross_entropy(logits, target)
+class ArmLoss:
+    """The loss of one arm, over the network's output and its heads.
 
-
-def skeleton_recall_term(logits: Tensor, target: Tensor, tube: Tensor) -> Tensor:
-    """Skeleton Recall, -1 (every tube pixel found) to 0."""
-    from tubeskel import srl_loss
-
-    return srl_loss(logits, target, tube=tube)
-
-
-TERMS: dict[str, Term] = {
-    "dice": dice_term,
-    "ce": cross_entropy_term,
-    "srl": skeleton_recall_term,
-}
-
-
-class DeepSupervisedLoss:
-    """Weighted sum of terms, each averaged over the heads with the same weights.
+    An arm without deep supervision sees the output alone, with weight 1.
 
     Parameters
     ----------
-    loss : str
-        A name in `LOSSES`.
-    alpha : float
-        Weight of the topology terms.
-    radius : int
-        Radius of the tube, in pixels.
+    arm : ArmConfig
+    head_weights : sequence of float, optional
+        Weights of the output and each head; by default 1, 1/2, 1/4, ..., divided by their sum.
     """
 
-    def __init__(self, loss: str, alpha: float = 1.0, radius: int = 2) -> None:
-        self.weights = {name: alpha if name in TOPOLOGY_TERMS else 1.0 for name in LOSSES[loss]}
-        self.radius = radius
+    def __init__(self, arm: ArmConfig, head_weights: Sequence[float] = ()) -> None:
+        self.arm = arm
+        self.names = LOSSES[arm.loss]
+        self.head_weights = (head_weights or None) if arm.deep_supervision else None
 
-    def __call__(
-        self, heads: Sequence[Tensor], target: Tensor, monitor: bool = False
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Compute the loss, and the value of each term.
+    def alpha(self, progress: float) -> float:
+        """Return the weight of the topology term after a share of the training, 0 to 1."""
+        acts = any(name in TOPOLOGY_TERMS for name in self.names) and progress >= self.arm.start
+        return self.arm.alpha if acts else 0.0
+
+    def __call__(self, outputs: Sequence[Tensor], target: Tensor, progress: float = 1.0) -> Tensor:
+        """Compute the loss.
 
         Parameters
         ----------
-        heads : sequence of Tensor
-            (B, C, H, W) logits at full size, the network's output first; head i has the weight
-            2^-i, and the weights sum to 1.
+        outputs : sequence of Tensor
+            (B, C, *S) logits: the network's output, at the target's size, and its heads.
         target : Tensor
-            (B, H, W) int64.
-        monitor : bool, optional
-            Also give the values of the terms that this loss lacks, without a gradient.
+            (B, *S) integers, `IGNORE` where there is no label.
+        progress : float, optional
+            Share of the training that is done, 0 to 1.
 
         Returns
         -------
-        loss : Tensor
+        Tensor
             Scalar.
-        terms : dict of str to float
-            Unweighted value of each term, averaged over the heads; empty without `monitor`.
         """
-        tube = self._tube(target) if monitor or "srl" in self.weights else target
-        share = [2.0**-i for i in range(len(heads))]
-        share = [weight / sum(share) for weight in share]
+        alpha = self.alpha(progress)
+        weights = {name: alpha if name in TOPOLOGY_TERMS else 1.0 for name in self.names}
+        return self.weighted(outputs, target, weights)
 
-        def over_heads(term: Term) -> Tensor:
-            values = [w * term(h.float(), target, tube) for w, h in zip(share, heads, strict=True)]
-            return torch.stack(values).sum()
+    @torch.no_grad()
+    def monitor(self, outputs: Sequence[Tensor], target: Tensor) -> dict[str, float]:
+        """Return the value of each term by itself, also of those that this loss lacks."""
+        names = dict.fromkeys((*MONITORED, *self.names))
+        return {name: self.weighted(outputs, target, {name: 1.0}).item() for name in names}
 
-        values = {name: over_heads(TERMS[name]) for name in self.weights}
-        total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
-        if not monitor:
-            return total, {}
-        with torch.no_grad():
-            values |= {name: over_heads(t) for name, t in TERMS.items() if name not in values}
-        return total, {name: float(values[name].detach()) for name in TERMS}
+    def weighted(
+        self, outputs: Sequence[Tensor], target: Tensor, weights: dict[str, float]
+    ) -> Tensor:
+        """Return the sum of the terms named, with these weights, over all heads."""
+        from tubeskel.losses import DiceCESkeletonRecallLoss
 
-    def _tube(self, target: Tensor) -> Tensor:
-        from tubeskel import tubed_skeleton
+        if not self.arm.deep_supervision:
+            outputs = outputs[:1]
+        parts = []
+        if weights.keys() & set(MONITORED):
+            compound = DiceCESkeletonRecallLoss(
+                weight_dice=weights.get("dice", 0.0),
+                weight_ce=weights.get("ce", 0.0),
+                alpha=weights.get("srl", 0.0),
+                recall=self.arm.recall,
+                radius=self.arm.radius,
+                per_class=self.arm.per_class,
+                ignore_index=IGNORE,
+            )
+            parts.append(self._over_heads(compound, outputs, target))
+        if weights.get("cldice"):
+            from tubeskel.losses import SoftClDiceLoss
 
-        return tubed_skeleton(target, radius=self.radius, spatial_dims=2)
+            soft = self._supervised(SoftClDiceLoss(ignore_index=IGNORE))
+            parts.append(weights["cldice"] * soft(outputs, target))
+        return torch.stack(parts).sum()
+
+    def _over_heads(
+        self, compound: DiceCESkeletonRecallLoss, outputs: Sequence[Tensor], target: Tensor
+    ) -> Tensor:
+        """Return the compound loss over all heads, with the tubes that the arm asks for."""
+        arm = self.arm
+        if compound.alpha == 0:  # "none" makes no tube
+            return self._supervised(compound, "none")(outputs, target)
+        one_size = all(output.shape == outputs[0].shape for output in outputs)
+        # The tube of heads at full size is made once: pooled to its own size it is itself.
+        lower = "max_pool" if one_size else arm.lower_tubes
+        if arm.tube_from == "skeleton":
+            return self._supervised(compound, lower)(outputs, target)
+        lower = "max_pool" if lower == "skeletonize" else lower  # which gives the lower mask
+        return self._supervised(compound, lower)(outputs, target, target)
+
+    def _supervised(self, loss: nn.Module, lower_tubes: str = "skeletonize") -> DeepSupervision:
+        from tubeskel.losses import DeepSupervision
+
+        return DeepSupervision(loss, self.head_weights, lower_tubes=lower_tubes)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import torch
 
-from experiments.batches import BatchStream
+from experiments.batches import BatchStream, Store
 from experiments.config import Config
 from experiments.data import Dataset, Split, splits
 from experiments.environment import environment
 from experiments.errors import RunError
 from experiments.files import write_text
-from experiments.losses import DeepSupervisedLoss
+from experiments.losses import ArmLoss
 from experiments.networks import build_network
 from experiments.progress import RunProgress
 from experiments.run_folder import Job, RunFolder
@@ -59,19 +60,31 @@ def run_job(
     path.mkdir(parents=True, exist_ok=True)
     folder.note_environment(job, environment(device))
     channels, classes = part.train[0].image.shape[0], dataset.classes
-    network = build_network(config.network, channels, len(classes), job.seed, job.fold).to(device)
-    arm = config.arms[job.arm]
-    settings = config.train
-    stream = BatchStream(
-        part.train, settings.batch_size, settings.crop, config.augment, job.seed, job.fold
-    )
-    loss = DeepSupervisedLoss(arm.loss, arm.alpha, arm.radius)
-    seconds = train(network, loss, stream, settings, path, progress)
-    parameters = sum(weight.numel() for weight in network.parameters())
+    store = Store(part.train, device)
+    stream = BatchStream(store, config.train, config.augment, job.seed, job.fold)
+    network = build_network(
+        config.network,
+        config.train.crop,
+        channels,
+        len(classes),
+        job.seed,
+        job.fold,
+        np.median(store.spacings, axis=0),
+    ).to(device)
+    loss = ArmLoss(config.arms[job.arm], config.network.head_weights)
+    cost = train(network, loss, stream, config, path, progress)
     write_text(
-        path / "cost.json", json.dumps({"training_seconds": seconds, "parameters": parameters})
+        path / "cost.json",
+        json.dumps(
+            {
+                "training_seconds": cost.training_seconds,
+                "seconds_per_iteration": cost.training_seconds / config.train.iterations,
+                "peak_memory_bytes": cost.peak_memory_bytes,
+                "parameters": sum(weight.numel() for weight in network.parameters()),
+            }
+        ),
     )
-    score(network, part.test, classes, settings.crop, config.overlap, path)
+    score(network, part.test, classes, config, path)
 
 
 def choose_device(config: Config) -> torch.device:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import cast
 
 import imageio.v3 as iio
+import nibabel
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from experiments.config import Config
 from experiments.data import Sample
 from experiments.files import write_bytes, write_text
 
@@ -28,9 +32,16 @@ METRICS = (
 )
 
 
+COUNTS = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+
+
 @torch.inference_mode()
 def predict(
-    network: nn.Module, image: np.ndarray, window: tuple[int, int], overlap: float
+    network: nn.Module,
+    image: np.ndarray,
+    window: Sequence[int],
+    overlap: float,
+    mirror: bool = False,
 ) -> np.ndarray:
     """Predict the class of each pixel by a sliding window.
 
@@ -39,26 +50,35 @@ def predict(
     network : torch.nn.Module
         In evaluation mode.
     image : numpy.ndarray
-        (C, H, W) float32.
-    window : tuple of int
-        Height and width of the window.
+        (C, *S) float32, 2D or 3D.
+    window : sequence of int
+        Size of the window.
     overlap : float
         Share by which neighbouring windows overlap.
+    mirror : bool, optional
+        Whether the logits are the mean over the windows mirrored along all sets of axes.
 
     Returns
     -------
     numpy.ndarray
-        (H, W) uint8.
+        (*S) uint8.
     """
     from monai.inferers import sliding_window_inference
 
     device = next(network.parameters()).device
-    batch = torch.from_numpy(image)[None].to(device)
+    batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
+    axes = range(2, batch.ndim)
+    flips = [c for n in range(len(axes) + 1) for c in combinations(axes, n)] if mirror else [()]
+
+    def predictor(part: Tensor) -> Tensor:
+        outputs = [network(part.flip(flip)).flip(flip) for flip in flips]
+        return torch.stack(outputs).mean(0)
+
     with torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda"):
         output = sliding_window_inference(
-            batch, window, sw_batch_size=4, predictor=network, overlap=overlap, mode="gaussian"
+            batch, window, sw_batch_size=4, predictor=predictor, overlap=overlap, mode="gaussian"
         )
-    logits = cast(torch.Tensor, output)  # (1, classes, H, W)
+    logits = cast(Tensor, output)  # (1, classes, *S)
     return logits.argmax(dim=1)[0].to(torch.uint8).cpu().numpy()
 
 
@@ -66,44 +86,78 @@ def score(
     network: nn.Module,
     samples: Sequence[Sample],
     classes: Sequence[str],
-    window: tuple[int, int],
-    overlap: float,
+    config: Config,
     folder: Path,
 ) -> None:
-    """Predict and score `samples`; write ``predictions/ID.png`` and ``scores.csv`` to `folder`.
+    """Predict and score `samples`; write ``predictions/ID.*`` and ``scores.csv`` to `folder`.
 
-    ``scores.csv`` has one row for each image and foreground class; it is written last, so its
-    presence says that the job is done.
+    ``scores.csv`` has one row for each image, foreground class and region: the whole image, and the
+    owners' field of view where there is one. Ignored pixels are in neither. It is written last, so
+    its presence says that the job is done.
     """
-    from tubeskel.metrics import evaluate
-
     network.eval()
     (folder / "predictions").mkdir(exist_ok=True)
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["image", "class", *METRICS])
+    rows.writerow(["image", "class", "region", *METRICS, *COUNTS])
     for sample in samples:
-        label = predict(network, sample.image, window, overlap)
-        save_label(prediction_path(folder, sample.id), label, len(classes))
-        scores = evaluate(label, sample.label, num_classes=len(classes))
-        for index, values in scores.items():
-            rows.writerow(
-                [sample.id, classes[index], *(repr(float(values[name])) for name in METRICS)]
-            )
+        label = predict(network, sample.image, config.train.crop, config.overlap, config.mirror)
+        path = prediction_path(folder, sample.id, label.ndim)
+        save_label(path, label, len(classes), sample.spacing)
+        for region, inside in regions(sample).items():
+            for index, values in score_classes(label, sample.label, inside, len(classes)).items():
+                rows.writerow([sample.id, classes[index], region, *values])
     write_text(folder / "scores.csv", table.getvalue())
 
 
-def prediction_path(folder: Path, sample_id: str) -> Path:
-    """Return where the prediction of a sample is stored."""
-    return folder / "predictions" / f"{sample_id}.png"
+def regions(sample: Sample) -> dict[str, np.ndarray | None]:
+    """Return the regions in which a sample is scored, (*S) bool, or None for all of it."""
+    known = None if sample.ignore is None else ~sample.ignore
+    found = {"image": known}
+    if sample.field_of_view is not None:
+        view = sample.field_of_view
+        found["field_of_view"] = view if known is None else view & known
+    return found
 
 
-def save_label(path: Path, label: np.ndarray, num_classes: int) -> None:
-    """Save a label image as PNG, the classes spread over 0..255 so that they can be seen."""
-    spread = (label * (255 // (num_classes - 1))).astype(np.uint8)
-    write_bytes(path, iio.imwrite("<bytes>", spread, extension=".png"))
+def score_classes(
+    label: np.ndarray, truth: np.ndarray, region: np.ndarray | None, num_classes: int
+) -> dict[int, list[str]]:
+    """Return for each foreground class its METRICS and COUNTS within the region, as text."""
+    from tubeskel.metrics import evaluate
+
+    truth = truth if region is None else np.where(region, truth, 0)
+    scores = evaluate(label, truth, num_classes=num_classes, field_of_view=region)
+    inside = ... if region is None else region
+    rows = {}
+    for index, values in scores.items():
+        predicted, true = label[inside] == index, truth[inside] == index
+        counts = (predicted & true, predicted & ~true, ~predicted & true, ~predicted & ~true)
+        rows[index] = [repr(float(values[name])) for name in METRICS]
+        rows[index] += [str(np.count_nonzero(pixels)) for pixels in counts]
+    return rows
+
+
+def prediction_path(folder: Path, sample_id: str, axes: int = 2) -> Path:
+    """Return where the prediction of a sample is stored: PNG in 2D, NIfTI in 3D."""
+    return folder / "predictions" / f"{sample_id}{'.png' if axes == 2 else '.nii.gz'}"
+
+
+def save_label(
+    path: Path, label: np.ndarray, num_classes: int, spacing: tuple[float, ...] = ()
+) -> None:
+    """Save a label image, in a PNG with the classes spread over 0..255 so that they can be seen."""
+    if label.ndim == 3:
+        affine = np.diag([*(spacing or (1.0,) * 3), 1.0])
+        volume = nibabel.Nifti1Image(label.astype(np.uint8), affine)
+        write_bytes(path, gzip.compress(volume.to_bytes(), mtime=0))
+    else:
+        spread = (label * (255 // (num_classes - 1))).astype(np.uint8)
+        write_bytes(path, iio.imwrite("<bytes>", spread, extension=".png"))
 
 
 def load_label(path: Path, num_classes: int) -> np.ndarray:
     """Read what `save_label` saved."""
+    if path.suffix == ".gz":
+        return np.asarray(nibabel.nifti1.load(path).dataobj, np.uint8)
     return iio.imread(path) // (255 // (num_classes - 1))

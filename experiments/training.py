@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,109 +14,135 @@ import torch
 from torch import nn
 
 from experiments.batches import BatchStream
-from experiments.config import TrainConfig
+from experiments.config import Config
 from experiments.errors import RunError
 from experiments.files import write_atomically, write_bytes
-from experiments.losses import DeepSupervisedLoss
-from experiments.networks import training_heads
+from experiments.losses import ArmLoss
+from experiments.memory import PeakMemory
+from experiments.networks import channels_last, training_outputs
 
 Progress = Callable[[int, float], None]
 """Called after each iteration with the number done and the loss."""
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a training took, with what it took before a kill (up to its last checkpoint)."""
+
+    training_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    """of the device on a GPU, otherwise of the process"""
+
+
 def train(
     network: nn.Module,
-    loss: DeepSupervisedLoss,
+    loss: ArmLoss,
     stream: BatchStream,
-    config: TrainConfig,
+    config: Config,
     folder: Path,
     progress: Progress,
-) -> float:
+) -> Cost:
     """Train `network` in place, from the checkpoint in `folder` if there is one.
+
+    On a GPU with automatic mixed precision (float16).
 
     Parameters
     ----------
     network : torch.nn.Module
         On the device to train on, in its initial state.
-    loss : DeepSupervisedLoss
+    loss : ArmLoss
     stream : BatchStream
-    config : TrainConfig
+        On the same device.
+    config : Config
     folder : Path
         Receives ``log.jsonl`` and ``checkpoint.pt``.
     progress : callable
-        Told of each iteration.
+        Told of each iteration, with the loss that was logged last.
 
     Returns
     -------
-    float
-        Seconds of training, those before a kill included (up to its last checkpoint).
+    Cost
 
     Raises
     ------
     RunError
-        If the loss is not finite.
+        If the loss is not finite; looked at where it is logged, and before a checkpoint.
     """
+    settings = config.train
     device = next(network.parameters()).device
     on_gpu = device.type == "cuda"
+    layout = channels_last(stream.axes) if on_gpu else torch.preserve_format
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        weight_decay=config.weight_decay,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=on_gpu,  # with which the scaler does not wait for the device
     )
     scaler = torch.amp.GradScaler(enabled=on_gpu)
     checkpoint, log = folder / "checkpoint.pt", folder / "log.jsonl"
-    done, seconds = 0, 0.0
+    done, before = 0, Cost()
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         scaler.load_state_dict(state["scaler"])
-        done, seconds = state["iteration"], state["seconds"]
+        done, before = state["iteration"], Cost(**state["cost"])
     cut_log(log, done)
 
     network.train()
+    forward = torch.compile(network) if settings.compile else network
+    memory = PeakMemory(device)
     started = time.monotonic()
+
+    def cost() -> Cost:
+        seconds = before.training_seconds + time.monotonic() - started
+        return Cost(seconds, max(before.peak_memory_bytes, memory.read()))
+
+    shown = math.nan
     with log.open("a", encoding="utf-8") as lines:
-        for iteration in range(done, config.iterations):
-            rate = config.learning_rate * (1 - iteration / config.iterations) ** 0.9
+        for iteration in range(done, settings.iterations):
+            share = iteration / settings.iterations
+            rate = settings.learning_rate * (1 - share) ** 0.9
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            image, target = (part.to(device) for part in stream.batch(iteration))
-            count = iteration + 1
-            logged = count % config.log_every == 0 or count in (1, config.iterations)
+            image, target = stream.batch(iteration)
+            image = image.to(memory_format=layout)
             with torch.autocast(device.type, dtype=torch.float16, enabled=on_gpu):
-                heads = training_heads(network, image)
-            value, terms = loss(heads, target, monitor=logged)
-            if not torch.isfinite(value):
-                raise RunError(f"{folder}: the loss is {value.item()} at iteration {count}")
+                outputs = training_outputs(forward, image, config.network.head_size)
+            value = loss(outputs, target, share)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(value).backward()
             scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
+            nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
             scaler.step(optimizer)
             scaler.update()
+            count = iteration + 1
+            last = count == settings.iterations
+            logged = last or count == 1 or count % settings.log_every == 0
+            kept = last or count % settings.checkpoint_every == 0
+            if logged or kept:  # elsewhere nothing waits for the device
+                shown = value.item()
+                if not math.isfinite(shown):
+                    raise RunError(f"{folder}: the loss is {shown} at iteration {count}")
             if logged:
-                entry = {
-                    "iteration": count,
-                    "learning_rate": rate,
-                    "loss": float(value.detach()),
-                } | terms
+                entry = {"iteration": count, "learning_rate": rate, "loss": shown}
+                entry |= {"alpha": loss.alpha(share)} | loss.monitor(outputs, target)
                 lines.write(json.dumps(entry) + "\n")
-            if count % config.checkpoint_every == 0 or count == config.iterations:
+            if kept:
                 lines.flush()  # the log must not be behind the checkpoint
-                elapsed = seconds + time.monotonic() - started
                 state = {
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "scaler": scaler.state_dict(),
                     "iteration": count,
-                    "seconds": elapsed,
+                    "cost": asdict(cost()),
                 }
                 write_atomically(checkpoint, partial(torch.save, state))
-            progress(count, float(value.detach()))
-    return seconds + time.monotonic() - started
+            progress(count, shown)
+    return cost()
 
 
 def cut_log(path: Path, iteration: int) -> None:

@@ -8,6 +8,7 @@ import yaml
 from experiments.config import from_mapping, load, to_mapping, to_yaml
 from experiments.data import SyntheticTubes
 from experiments.errors import ConfigError
+from experiments.presets import PRESETS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "experiments" / "configs"
 
@@ -56,7 +57,11 @@ def test_numbers_in_yaml_1_1_notation_are_numbers(mapping):
         ({"train": {"momentum": 1.5}}, r"train.momentum = 1.5: allowed is 0 to 1"),
         ({"train": {"learning_rate": "x"}}, r"train.learning_rate = 'x': allowed is a number"),
         ({"train": {"learning_rate": float("nan")}}, r"learning_rate = nan: allowed is a number"),
-        ({"train": {"crop": [32]}}, r"train.crop = \[32\]: allowed is a list of 2"),
+        ({"train": {"crop": [32]}}, r"train.crop = \[32\]: allowed is a list of 2 or 3"),
+        ({"train": {"crop": [32] * 4}}, r"train.crop = .*: allowed is a list of 2 or 3"),
+        ({"preset": "nnunet4d"}, r"preset = 'nnunet4d': allowed is one of none, topomortar"),
+        ({"arms": {"a": {"loss": "ce", "start": 2}}}, r"arms.a.start = 2.0: allowed is 0 to 1"),
+        ({"arms": {"a": {"loss": "ce", "recall": "x"}}}, r"arms.a.recall = 'x': .* linear, log"),
         ({"train": {"crop": 32}}, r"train.crop = 32: allowed is a list"),
         ({"train": {"crop": [30, 32]}}, r"train.crop = \[30, 32\]: allowed are multiples of 4"),
         ({"network": {"filters": [4, 8]}}, r"network.filters has 2 levels: allowed is at least 3"),
@@ -72,6 +77,25 @@ def test_numbers_in_yaml_1_1_notation_are_numbers(mapping):
 def test_a_wrong_field_is_named(mapping, change, message):
     with pytest.raises(ConfigError, match=message):
         from_mapping(mapping | change)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_fills_what_the_file_leaves_out(mapping, preset):
+    del mapping["network"], mapping["train"]
+    filled = from_mapping(mapping | {"preset": preset, "train": {"batch_size": 7}})
+    assert filled.train.batch_size == 7
+    assert filled.train.iterations == PRESETS[preset]["train"]["iterations"]
+    assert list(filled.network.filters) == PRESETS[preset]["network"]["filters"]
+    assert from_mapping(to_mapping(filled)) == filled
+
+
+def test_the_published_protocol_weighs_its_heads_as_published(mapping):
+    del mapping["network"], mapping["train"]
+    config = from_mapping(mapping | {"preset": "topomortar"})
+    weights = config.network.head_weights
+    assert len(weights) == config.network.heads + 1
+    assert sum(weights) == pytest.approx((1 + (63 / 127)) / 7)
+    assert config.train.crop == (512, 512)
 
 
 def test_a_missing_field_is_named(mapping):

@@ -1,13 +1,10 @@
-"""The losses: their terms, their weights, and deep supervision that is the same for all terms."""
+"""The losses of the arms: terms, weights, tubes, and deep supervision alike for all terms."""
 
 import pytest
 import torch
-from torch.nn import functional
 
-from experiments import losses
-from experiments.config import NetworkConfig
-from experiments.losses import LOSSES, TERMS, DeepSupervisedLoss
-from experiments.networks import build_network, training_heads
+from experiments.config import ArmConfig
+from experiments.losses import IGNORE, LOSSES, MONITORED, TOPOLOGY_TERMS, ArmLoss
 
 
 @pytest.fixture
@@ -24,111 +21,138 @@ def heads():
     return [torch.randn(2, 2, 32, 32, generator=generator).requires_grad_() for _ in range(3)]
 
 
-def test_dice_and_cross_entropy_are_their_formulas(heads, target):
+def loss_of(loss="dice_ce_srl", head_weights=(), **fields):
+    return ArmLoss(ArmConfig(loss, **fields), head_weights)
+
+
+def test_the_terms_are_their_formulas(heads, target):
+    from tubeskel import tubed_skeleton
+
     probability = heads[0].softmax(1)[:, 1]
     overlap = 2 * (probability * target).sum() / (probability.sum() + target.sum())
-    assert TERMS["dice"](heads[0], target, target).item() == pytest.approx(
-        1 - overlap.item(), abs=1e-6
-    )
-    expected = -heads[0].log_softmax(1).gather(1, target[:, None]).mean()
-    assert TERMS["ce"](heads[0], target, target).item() == pytest.approx(expected.item(), abs=1e-6)
-
-
-def test_skeleton_recall_is_minus_the_mean_probability_on_the_tube(heads, target):
-    tube = target.clone()
-    tube[0, 4:6] = 0
-    expected = -heads[0].softmax(1)[:, 1][tube > 0].mean()
-    assert TERMS["srl"](heads[0], target, tube).item() == pytest.approx(expected.item(), abs=1e-6)
+    tube = tubed_skeleton(target, radius=1, spatial_dims=2)
+    expected = {
+        "dice": -overlap,
+        "ce": -heads[0].log_softmax(1).gather(1, target[:, None]).mean(),
+        "srl": -probability[tube > 0].mean(),
+    }
+    terms = loss_of(radius=1).monitor(heads[:1], target)
+    assert terms == {name: pytest.approx(v.item(), abs=1e-5) for name, v in expected.items()}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_is_the_weighted_sum_of_its_terms(heads, target, loss):
-    value, terms = DeepSupervisedLoss(loss, alpha=0.5)(heads, target, monitor=True)
-    weights = {"dice": 1, "ce": 1, "srl": 0.5}
-    expected = sum(weights[name] * terms[name] for name in LOSSES[loss])
-    assert value.item() == pytest.approx(expected, abs=1e-6)
-    assert set(terms) == set(TERMS)
+    arm = loss_of(loss, alpha=0.5)
+    terms = arm.monitor(heads, target)
+    weights = {name: 0.5 if name in TOPOLOGY_TERMS else 1 for name in LOSSES[loss]}
+    expected = sum(weight * terms[name] for name, weight in weights.items())
+    assert arm(heads, target).item() == pytest.approx(expected, abs=1e-5)
+    assert set(terms) == {*MONITORED, *LOSSES[loss]}
 
 
-@pytest.mark.parametrize("term", TERMS)
-def test_every_term_has_the_same_deep_supervision(heads, target, term):
-    loss = DeepSupervisedLoss("dice_ce_srl")
-    _, together = loss(heads, target, monitor=True)
-    single = [loss([head], target, monitor=True)[1][term] for head in heads]
-    expected = (4 * single[0] + 2 * single[1] + single[2]) / 7
-    assert together[term] == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("weights", [(), (0.5, 0.0, 3.0)])
+def test_every_term_has_the_same_deep_supervision(heads, target, loss, weights):
+    arm = loss_of(loss, weights)
+    single = [loss_of(loss)([head], target).item() for head in heads]
+    shares = weights or (4 / 7, 2 / 7, 1 / 7)
+    expected = sum(w * value for w, value in zip(shares, single, strict=True))
+    assert arm(heads, target).item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_monitored_term_has_no_gradient(heads, target):
-    loss = DeepSupervisedLoss("dice_ce")
-    gradients = []
-    for monitor in (False, True):
-        value, _ = loss(heads, target, monitor=monitor)
-        gradients.append(torch.autograd.grad(value, heads))
-    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_without_deep_supervision_the_heads_do_not_count(heads, target, loss):
+    arm = loss_of(loss, (0.5, 0.3, 0.2), deep_supervision=False)
+    assert torch.equal(arm(heads, target), loss_of(loss)(heads[:1], target))
+    assert arm.monitor(heads, target) == arm.monitor(heads[:1], target)
 
 
-def test_the_tube_is_made_once_for_all_heads(heads, target, monkeypatch):
-    import tubeskel
+@pytest.mark.parametrize(
+    "loss", [name for name in LOSSES if set(LOSSES[name]) - set(MONITORED[:2])]
+)
+def test_before_its_start_the_topology_term_does_not_act(heads, target, loss):
+    late = loss_of(loss, start=0.5)
+    plain = loss_of(loss, alpha=0.0)
+    assert torch.equal(late(heads, target, 0.49), plain(heads, target))
+    assert torch.equal(late(heads, target, 0.5), loss_of(loss)(heads, target))
+    assert (late.alpha(0.49), late.alpha(0.5)) == (0, 1)
+
+
+def test_an_arm_without_topology_term_has_no_alpha():
+    assert loss_of("dice_ce").alpha(1.0) == 0
+
+
+def test_ignored_pixels_have_no_gradient(heads, target):
+    target[:, :, :10] = IGNORE
+    for loss in LOSSES:
+        gradients = torch.autograd.grad(loss_of(loss)(heads, target), heads)
+        for gradient in gradients:
+            assert (gradient[..., :10] == 0).all()
+            assert gradient.isfinite().all()
+            assert (gradient != 0).any()
+
+
+def test_the_mask_control_recalls_the_whole_mask(heads, target):
+    control = loss_of("ce_srl", tube_from="mask")
+    target[0, :, :3] = IGNORE
+    expected = -heads[0].softmax(1)[:, 1][target == 1].mean().item()
+    assert control.monitor(heads[:1], target)["srl"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("lower_tubes", ["skeletonize", "max_pool", "none"])
+@pytest.mark.parametrize("tube_from", ["skeleton", "mask"])
+def test_heads_of_lower_resolution_have_tubes_of_their_own(heads, target, lower_tubes, tube_from):
+    small = [heads[0], *(torch.randn(2, 2, n, n, requires_grad=True) for n in (16, 8))]
+    arm = loss_of("ce_srl", lower_tubes=lower_tubes, tube_from=tube_from)
+    recall = arm.weighted(small, target, {"srl": 1.0})
+    gradients = torch.autograd.grad(recall, small)
+    seen = [bool((gradient != 0).any()) for gradient in gradients]
+    assert seen == [True] + [lower_tubes != "none"] * 2
+    if tube_from == "mask" and lower_tubes != "none":
+        lower = target[:, 1::2, 1::2]
+        assert ((gradients[1] != 0).any(1) == (lower > 0)).all()
+
+
+@pytest.mark.parametrize("recall", ["log", "cross_entropy", "tversky"])
+def test_the_recall_variants_differ(heads, target, recall):
+    linear, other = loss_of("ce_srl"), loss_of("ce_srl", recall=recall)
+    assert other(heads, target).item() != pytest.approx(linear(heads, target).item(), abs=1e-3)
+
+
+def test_skeletons_per_class_differ_from_those_of_the_union(target):
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    distance = torch.hypot(y - 15.5, x - 15.5)
+    nested = ((distance < 14).long() + (distance < 9).long()).expand(2, -1, -1)
+    logits = [torch.randn(2, 3, 32, 32)]
+    union, own = (
+        loss_of("ce_srl", per_class=flag).monitor(logits, nested) for flag in (False, True)
+    )
+    assert union["srl"] != own["srl"]
+
+
+def test_the_tube_of_heads_at_full_size_is_made_once(heads, target, monkeypatch):
+    from tubeskel.losses import deep_supervision, dice_ce_srl
 
     made = []
-    original = tubeskel.tubed_skeleton
 
-    def counting(*arguments, **options):
-        made.append(options["radius"])
-        return original(*arguments, **options)
+    def counted(original):
+        def make(*arguments, **options):
+            made.append(1)
+            return original(*arguments, **options)
 
-    monkeypatch.setattr(tubeskel, "tubed_skeleton", counting)
-    DeepSupervisedLoss("dice_ce_srl", radius=1)(heads, target, monitor=True)
-    DeepSupervisedLoss("dice_ce")(heads, target)
-    assert made == [1]
+        return make
 
-
-def test_the_gradient_of_skeleton_recall_pulls_the_tube_up_and_leaves_the_rest(target):
-    logits = torch.zeros(2, 2, 32, 32, requires_grad=True)
-    tube = DeepSupervisedLoss("ce_srl")._tube(target)
-    TERMS["srl"](logits, target, tube).backward()
-    pull = -logits.grad[:, 1]
-    assert (pull[tube > 0] > 0).all()
-    assert (pull[tube == 0] == 0).all()
+    for module, name in ((deep_supervision, "tubed_skeleton"), (dice_ce_srl, "make_tube")):
+        monkeypatch.setattr(module, name, counted(getattr(module, name)))
+    loss_of("dice_ce_srl")(heads, target)
+    assert len(made) == 1
+    loss_of("dice_ce")(heads, target)
+    loss_of("dice_ce_srl", start=0.5)(heads, target, 0.1)
+    assert len(made) == 1
 
 
 def test_an_empty_target_gives_finite_terms(heads):
-    empty = torch.zeros(2, 32, 32, dtype=torch.int64)
-    value, terms = DeepSupervisedLoss("dice_ce_srl")(heads, empty, monitor=True)
-    value.backward()
-    assert terms["srl"] == 0
+    empty = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    loss_of("dice_ce_srl")(heads, empty).backward()
+    assert loss_of().monitor(heads, empty)["srl"] == 0
     assert all(torch.isfinite(head.grad).all() for head in heads)
-
-
-def test_every_term_of_every_loss_is_known():
-    assert {term for terms in LOSSES.values() for term in terms} <= set(TERMS)
-    assert set(losses.TOPOLOGY_TERMS) <= set(TERMS)
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_the_network_gives_its_heads_at_full_size(count):
-    network = build_network(NetworkConfig((4, 8, 8, 8), count), 1, 2, seed=0, fold=0)
-    image = torch.randn(2, 1, 32, 48)
-    network.train()
-    heads = training_heads(network, image)
-    assert [head.shape for head in heads] == [(2, 2, 32, 48)] * (count + 1)
-    functional.cross_entropy(heads[-1], torch.zeros(2, 32, 48, dtype=torch.int64)).backward()
-    network.eval()
-    assert network(image).shape == (2, 2, 32, 48)
-
-
-def test_initial_weights_depend_on_seed_and_fold_only():
-    def weights(seed, fold):
-        network = build_network(NetworkConfig((4, 8, 8), 1), 1, 2, seed, fold)
-        return torch.cat([weight.flatten() for weight in network.parameters()])
-
-    first = weights(0, 0)
-    state = torch.get_rng_state()
-    torch.rand(3)
-    assert torch.equal(first, weights(0, 0))
-    assert not torch.equal(first, weights(1, 0))
-    assert not torch.equal(first, weights(0, 1))
-    torch.set_rng_state(state)
-    weights(0, 0)
-    assert torch.equal(state, torch.get_rng_state())

@@ -76,9 +76,15 @@ def test_a_run_leaves_what_it_promises(config):
             terms += [entry["srl"]] if job.arm == "dice_ce_srl" else []
             assert entry["loss"] == pytest.approx(sum(terms), abs=1e-5)
             assert -1 <= entry["srl"] <= 0
+            assert entry["alpha"] == (job.arm == "dice_ce_srl")
         rates = [entry["learning_rate"] for entry in log]
         assert rates == [pytest.approx(0.01 * (1 - i / 6) ** 0.9) for i in range(6)]
+        cost = json.loads((path / "cost.json").read_text())
+        assert cost["seconds_per_iteration"] == pytest.approx(cost["training_seconds"] / 6)
+        assert cost["peak_memory_bytes"] > 1e6
+        assert cost["parameters"] > 1000
         rows = list(csv.DictReader((path / "scores.csv").open()))
+        assert {row["region"] for row in rows} == {"image"}
         assert all(0 <= float(row["dice"]) <= 1 for row in rows)
         assert set(METRICS) < set(rows[0])
         for row in rows:
