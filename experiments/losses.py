@@ -82,6 +82,21 @@ class ArmLoss:
         names = dict.fromkeys((*MONITORED, *self.names))
         return {name: self.weighted(outputs, target, {name: 1.0}).item() for name in names}
 
+    def tube(self, target: Tensor) -> Tensor:
+        """Return what this arm's recall term wants recalled at full resolution, (B, *S)."""
+        from tubeskel import tubed_skeleton
+
+        if self.arm.tube_from == "mask":
+            return target
+        return tubed_skeleton(
+            target,
+            radius=self.arm.radius,
+            per_class=self.arm.per_class,
+            ignore_index=IGNORE,
+            keep_components=True,
+            spatial_dims=target.ndim - 1,
+        )
+
     def weighted(
         self, outputs: Sequence[Tensor], target: Tensor, weights: dict[str, float]
     ) -> Tensor:

@@ -1,7 +1,8 @@
 """The folder of one run: what is in it and where.
 
 config.yaml            the resolved config
-jobs/ARM/fold0_seed0/  log.jsonl, checkpoint.pt, cost.json, predictions/, scores.csv;
+jobs/ARM/fold0_seed0/  log.jsonl, gradients.jsonl, checkpoint.pt, cost.json, scores.csv,
+                       predictions/ID.png (ID.nii.gz in 3D);
                        environment.json: versions, processor, ..., one entry for each distinct
                        one; error.txt: why the last attempt failed
 report/                report.html, report.md, its tables and figures

@@ -69,7 +69,7 @@ def run_job(
         len(classes),
         job.seed,
         job.fold,
-        np.median(store.spacings, axis=0),
+        tuple(np.median(store.spacings, axis=0)),
     ).to(device)
     loss = ArmLoss(config.arms[job.arm], config.network.head_weights)
     cost = train(network, loss, stream, config, path, progress)

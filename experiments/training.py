@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,9 +18,10 @@ from experiments.batches import BatchStream
 from experiments.config import Config
 from experiments.errors import RunError
 from experiments.files import write_atomically, write_bytes
+from experiments.gradients import analyse
 from experiments.losses import ArmLoss
 from experiments.memory import PeakMemory
-from experiments.networks import channels_last, training_outputs
+from experiments.networks import UNet, channels_last, training_outputs
 
 Progress = Callable[[int, float], None]
 """Called after each iteration with the number done and the loss."""
@@ -35,7 +37,7 @@ class Cost:
 
 
 def train(
-    network: nn.Module,
+    network: UNet,
     loss: ArmLoss,
     stream: BatchStream,
     config: Config,
@@ -48,14 +50,14 @@ def train(
 
     Parameters
     ----------
-    network : torch.nn.Module
+    network : UNet
         On the device to train on, in its initial state.
     loss : ArmLoss
     stream : BatchStream
         On the same device.
     config : Config
     folder : Path
-        Receives ``log.jsonl`` and ``checkpoint.pt``.
+        Receives ``log.jsonl``, ``checkpoint.pt`` and, if asked for, ``gradients.jsonl``.
     progress : callable
         Told of each iteration, with the loss that was logged last.
 
@@ -82,7 +84,8 @@ def train(
         fused=on_gpu,  # with which the scaler does not wait for the device
     )
     scaler = torch.amp.GradScaler(enabled=on_gpu)
-    checkpoint, log = folder / "checkpoint.pt", folder / "log.jsonl"
+    checkpoint = folder / "checkpoint.pt"
+    log, gradients = folder / "log.jsonl", folder / "gradients.jsonl"
     done, before = 0, Cost()
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -90,7 +93,8 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         scaler.load_state_dict(state["scaler"])
         done, before = state["iteration"], Cost(**state["cost"])
-    cut_log(log, done)
+    for path in (log, gradients):
+        cut_log(path, done)
 
     network.train()
     forward = torch.compile(network) if settings.compile else network
@@ -102,47 +106,55 @@ def train(
         return Cost(seconds, max(before.peak_memory_bytes, memory.read()))
 
     shown = math.nan
-    with log.open("a", encoding="utf-8") as lines:
-        for iteration in range(done, settings.iterations):
-            share = iteration / settings.iterations
-            rate = settings.learning_rate * (1 - share) ** 0.9
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            image, target = stream.batch(iteration)
-            image = image.to(memory_format=layout)
-            with torch.autocast(device.type, dtype=torch.float16, enabled=on_gpu):
-                outputs = training_outputs(forward, image, config.network.head_size)
-            value = loss(outputs, target, share)
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(value).backward()
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
-            scaler.step(optimizer)
-            scaler.update()
-            count = iteration + 1
-            last = count == settings.iterations
-            logged = last or count == 1 or count % settings.log_every == 0
-            kept = last or count % settings.checkpoint_every == 0
-            if logged or kept:  # elsewhere nothing waits for the device
-                shown = value.item()
-                if not math.isfinite(shown):
-                    raise RunError(f"{folder}: the loss is {shown} at iteration {count}")
-            if logged:
-                entry = {"iteration": count, "learning_rate": rate, "loss": shown}
-                entry |= {"alpha": loss.alpha(share)} | loss.monitor(outputs, target)
-                lines.write(json.dumps(entry) + "\n")
-            if kept:
-                lines.flush()  # the log must not be behind the checkpoint
-                state = {
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "iteration": count,
-                    "cost": asdict(cost()),
-                }
-                write_atomically(checkpoint, partial(torch.save, state))
-            progress(count, shown)
+    for iteration in range(done, settings.iterations):
+        share = iteration / settings.iterations
+        rate = settings.learning_rate * (1 - share) ** 0.9
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        image, target = stream.batch(iteration)
+        image = image.to(memory_format=layout)
+        count = iteration + 1
+        if config.gradients.every and count % config.gradients.every == 0:
+            paused = time.monotonic()
+            append(gradients, {"iteration": count} | analyse(network, loss, image, target))
+            started += time.monotonic() - paused  # no cost of the arm
+        with torch.autocast(device.type, dtype=torch.float16, enabled=on_gpu):
+            outputs = training_outputs(forward, image, config.network.head_size)
+        value = loss(outputs, target, share)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(value).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+        scaler.step(optimizer)
+        scaler.update()
+        last = count == settings.iterations
+        logged = last or count == 1 or count % settings.log_every == 0
+        kept = last or count % settings.checkpoint_every == 0
+        if logged or kept:  # elsewhere nothing waits for the device
+            shown = value.item()
+            if not math.isfinite(shown):
+                raise RunError(f"{folder}: the loss is {shown} at iteration {count}")
+        if logged:
+            entry = {"iteration": count, "learning_rate": rate, "loss": shown}
+            entry |= {"alpha": loss.alpha(share)} | loss.monitor(outputs, target)
+            append(log, entry)
+        if kept:
+            state = {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scaler": scaler.state_dict(),
+                "iteration": count,
+                "cost": asdict(cost()),
+            }
+            write_atomically(checkpoint, partial(torch.save, state))
+        progress(count, shown)
     return cost()
+
+
+def append(path: Path, entry: dict[str, Any]) -> None:
+    """Add a line to a log; closed at once, it is never behind the checkpoint."""
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(entry) + "\n")
 
 
 def cut_log(path: Path, iteration: int) -> None:

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,6 +18,7 @@ import yaml
 from experiments import runner, training
 from experiments.batches import BatchStream
 from experiments.config import from_mapping
+from experiments.data import Dataset, Sample, splits
 from experiments.errors import ConfigError, RunError
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS, load_label, prediction_path
@@ -94,6 +96,39 @@ def test_a_run_leaves_what_it_promises(config):
         tested += [row["image"] for row in rows if job.arm == "dice_ce"]
         assert not [name for name in os.listdir(path) if name.startswith(".")]
     assert sorted(tested) == [f"tubes_{i:03d}" for i in range(6)]
+
+
+def test_volumes_of_several_classes_are_trained_and_scored(mapping, tmp_path):
+    """Thick slices, ignored pixels, a field of view, and a network sized by nnU-Net's rules."""
+    rng = np.random.default_rng(0)
+
+    def volume(name):
+        label = rng.integers(0, 3, (4, 10, 10)).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+        view = np.ones(label.shape, bool)
+        view[..., :5] = False
+        image = label[None] + rng.normal(size=(1, *label.shape)).astype(np.float32)
+        return Sample(name, image.astype(np.float32), label, view, ~view, (4.0, 1.0, 1.0))
+
+    mapping |= {"preset": "nnunet3d", "overlap": 0.0, "gradients": {"every": 2}}
+    mapping["network"] = {"width": 2}
+    mapping["train"] = {"iterations": 2, "batch_size": 2, "crop": [4, 16, 32], "foreground": 0.5}
+    mapping["arms"] = {
+        "per_class": {"loss": "dice_ce_srl", "per_class": True, "lower_tubes": "max_pool"},
+        "alone": {"loss": "dice_ce_cldice", "deep_supervision": False, "start": 0.5},
+    }
+    folder = RunFolder.create(from_mapping(mapping))
+    dataset = Dataset((volume("a"), volume("b")), ("background", "x", "y"), ("a",), ("b",))
+    for job in folder.jobs():
+        part = splits(dataset, 2)[job.fold]
+        runner.run_job(folder, job, dataset, part, torch.device("cpu"), lambda *_: None)
+        path = folder.job_path(job)
+        assert len((path / "log.jsonl").read_text().splitlines()) == 2
+        assert len((path / "gradients.jsonl").read_text().splitlines()) == 1
+        rows = list(csv.DictReader((path / "scores.csv").open()))
+        assert [(row["class"], row["region"]) for row in rows] == [
+            (name, region) for region in ("image", "field_of_view") for name in ("x", "y")
+        ]
+        assert load_label(prediction_path(path, rows[0]["image"], 3), 3).shape == (4, 40, 40)
 
 
 def test_arms_get_the_same_batches_and_initial_weights(config, monkeypatch):
