@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import numpy as np
 from experiments.config import ArmConfig, to_yaml
 from experiments.data import Dataset, Sample
 from experiments.errors import DataError
-from experiments.losses import LOSSES
+from experiments.losses import LOSSES, TOPOLOGY_TERMS
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
 from experiments.report.findings import Finding, find, verdict
@@ -85,12 +86,17 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
 
 
 def formula(arm: ArmConfig) -> str:
-    """Return the loss of an arm as a sum, with what else differs from an arm's defaults."""
-    terms = " + ".join(LOSSES[arm.loss])
-    if "srl" not in LOSSES[arm.loss]:
-        return terms
-    terms = terms.replace("srl", f"{arm.alpha:g} srl")
-    return f"{terms} (tube radius {arm.radius})"
+    """Return the loss of an arm as a sum, then what else differs from a plain arm."""
+    names = LOSSES[arm.loss]
+    terms = [f"{arm.alpha:g} {name}" if name in TOPOLOGY_TERMS else name for name in names]
+    plain = ArmConfig(arm.loss, arm.alpha)
+    changed = [
+        f"{field.name} {getattr(arm, field.name)}"
+        for field in dataclasses.fields(arm)
+        if getattr(arm, field.name) != getattr(plain, field.name)
+        or (field.name == "radius" and "srl" in names)
+    ]
+    return " + ".join(terms) + (f" ({', '.join(changed)})" if changed else "")
 
 
 def counted(number: int, noun: str) -> str:
