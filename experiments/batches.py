@@ -23,7 +23,7 @@ from torch import Tensor
 from experiments.config import AugmentConfig, TrainConfig
 from experiments.data import Sample
 from experiments.errors import ConfigError
-from experiments.intensities import change_intensities
+from experiments.intensities import change_intensities, to_device
 from experiments.losses import IGNORE
 from experiments.random_streams import numpy_generator
 
@@ -168,14 +168,14 @@ class BatchStream:
         """Read the crops of a batch: the image (B, C, *crop), the label (B, *crop)."""
         store, crop = self.store, self.train.crop
         device = store.image.device
-        sizes = torch.from_numpy(store.sizes[chosen]).to(device)
-        affine = torch.from_numpy(transforms).to(device, torch.float32)
+        sizes = to_device(store.sizes[chosen], device)
+        affine = to_device(transforms.astype(np.float32), device)
         steps = [torch.arange(n, device=device) + 0.5 - n / 2 for n in crop]
         grid = torch.stack([axis.flatten() for axis in torch.meshgrid(*steps, indexing="ij")])
         position = affine[..., :-1] @ grid + affine[..., -1:] - 0.5  # [B, axes, pixels]
 
         # Along each axis: the pixels below and above in flat order, and how far it is from below.
-        start = torch.from_numpy(store.offsets[chosen]).to(device)[:, None]
+        start = to_device(store.offsets[chosen], device)[:, None]
         nearest, stride = start, torch.ones_like(start)
         neighbours = []
         for axis in reversed(range(len(crop))):

@@ -213,14 +213,20 @@ def _check(config: Config) -> None:
 def _check_network(network: NetworkConfig, crop: tuple[int, ...]) -> None:
     if len(crop) not in (2, 3):
         raise ConfigError(f"train.crop = {list(crop)}: allowed is a list of 2 or 3")
+    heads, weights = network.heads or 0, network.head_weights
+    if weights and (len(weights) != heads + 1 or not any(weights)):
+        raise ConfigError(
+            f"network.head_weights = {list(weights)}: allowed are none, or heads + 1 = {heads + 1} "
+            "of which one is not 0"
+        )
     if not network.filters:
         return  # sized by what the data set gives, and checked there
     levels = len(network.filters)
     if levels < 3:
         raise ConfigError(f"network.filters has {levels} levels: allowed is at least 3")
-    if network.heads is not None and network.heads > levels - 2:
+    if heads > levels - 2:
         raise ConfigError(
-            f"network.heads = {network.heads}: allowed is at most {levels - 2} with {levels} levels"
+            f"network.heads = {heads}: allowed is at most {levels - 2} with {levels} levels"
         )
     factor = 2 ** (levels - 1)
     for size in crop:

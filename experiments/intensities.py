@@ -67,10 +67,15 @@ def change_intensities(
         strength = rng.uniform(low, high, len(image))
         chosen = np.flatnonzero(rng.random(len(image)) < probability)
         if len(chosen):
-            at = torch.from_numpy(chosen).to(image.device)
-            drawn = torch.from_numpy(strength[chosen]).to(image)
+            at = to_device(chosen, image.device)
+            drawn = to_device(strength[chosen].astype(np.float32), image.device)
             image[at] = change(image[at], drawn.view(-1, *[1] * (image.ndim - 1)))
     return image
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy a few numbers to the device without waiting for what it does."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def contrast(image: Tensor, strength: Tensor) -> Tensor:

@@ -59,6 +59,8 @@ def test_numbers_in_yaml_1_1_notation_are_numbers(mapping):
         ({"train": {"learning_rate": float("nan")}}, r"learning_rate = nan: allowed is a number"),
         ({"train": {"crop": [32]}}, r"train.crop = \[32\]: allowed is a list of 2 or 3"),
         ({"train": {"crop": [32] * 4}}, r"train.crop = .*: allowed is a list of 2 or 3"),
+        ({"network": {"head_weights": [1, 2]}}, r"head_weights = .* none, or heads \+ 1 = 3 of"),
+        ({"network": {"head_weights": [0] * 3}}, r"head_weights = .* of which one is not 0"),
         ({"preset": "nnunet4d"}, r"preset = 'nnunet4d': allowed is one of none, topomortar"),
         ({"arms": {"a": {"loss": "ce", "start": 2}}}, r"arms.a.start = 2.0: allowed is 0 to 1"),
         ({"arms": {"a": {"loss": "ce", "recall": "x"}}}, r"arms.a.recall = 'x': .* linear, log"),
