@@ -76,7 +76,7 @@ class TrainConfig:
     gradient_clip: Annotated[float, Range(0)] = 12.0
     """largest norm of the gradient"""
     compile: bool = False
-    """whether torch.compile makes the network's kernels; pays off in long trainings on a GPU"""
+    """whether torch.compile makes the kernels of the network, which takes a minute at the start"""
     log_every: Annotated[int, Range(1)] = 10
     checkpoint_every: Annotated[int, Range(1)] = 100
 
