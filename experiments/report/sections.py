@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.config import ArmConfig, to_yaml
 from experiments.data import Dataset, Sample
+from experiments.data.describe import describe
 from experiments.errors import DataError
 from experiments.losses import LOSSES, TOPOLOGY_TERMS
 from experiments.report import figures, tables
@@ -61,7 +62,7 @@ def run_section(folder: RunFolder, scores: Scores, findings: Findings, prefix: s
             blocks.append(tables.difference_table(arm, config.baseline, found, region))
     blocks += training_figures(folder, scores, prefix)
     blocks.append(tables.cost_table(folder, scores))
-    blocks += examples(folder, scores, prefix)
+    blocks += data_section(folder, scores, prefix)
     environment = json.dumps(folder.environments(), indent=2)
     return [*blocks, Listing("Config", to_yaml(config)), Listing("Environment", environment)]
 
@@ -153,23 +154,32 @@ def training_figures(folder: RunFolder, scores: Scores, prefix: str) -> list[Blo
     return blocks
 
 
-def examples(folder: RunFolder, scores: Scores, prefix: str) -> list[Block]:
-    """Return overlays of the images on which an arm and the baseline differ most."""
-    others = [arm for arm in folder.config.arms if arm != folder.config.baseline]
-    if not others:
-        return []
-    blocks: list[Block] = [Heading("Examples", 3)]
+def data_section(folder: RunFolder, scores: Scores, prefix: str) -> list[Block]:
+    """Return what the data set is made of, and examples from it."""
     try:
         dataset = folder.config.data.load()
     except DataError as error:
-        return [*blocks, Paragraph(f"No pictures, since the data set cannot be read: {error}")]
-    share = np.mean([np.mean(s.label > 0) for s in dataset.samples if s.id in scores.images])
+        text = f"No facts and no pictures, since the data set cannot be read: {error}"
+        return [Heading("Data set", 3), Paragraph(text)]
+    radius = max(arm.radius for arm in folder.config.arms.values())
+    facts = describe(dataset, radius)
+    blocks: list[Block] = [Heading("Data set", 3), tables.facts_table(facts)]
+    share = sum(one.foreground for one in facts.classes)
     blocks.append(
         Paragraph(
-            f"Foreground is {100 * share:.1f} % of the pixels; a prediction of foreground "
-            f"everywhere would reach a DSC of about {200 * share / (1 + share):.0f} %."
+            "Where a structure is thinner than the tube, the tube is the structure and Skeleton "
+            f"Recall is plain recall. Foreground is {100 * share:.1f} % of the pixels; a "
+            f"prediction of foreground everywhere would reach a DSC of about "
+            f"{200 * share / (1 + share):.0f} %."
         )
     )
+    return blocks + examples(folder, scores, dataset, prefix)
+
+
+def examples(folder: RunFolder, scores: Scores, dataset: Dataset, prefix: str) -> list[Block]:
+    """Return overlays of the images on which an arm and the baseline differ most."""
+    others = [arm for arm in folder.config.arms if arm != folder.config.baseline]
+    blocks: list[Block] = [Heading("Examples", 3)] if others else []
     for arm in others:
         picture = example_figure(folder, scores, dataset, arm)
         caption = (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.data.describe import Description
 from experiments.report.document import Table
 from experiments.report.findings import Finding
 from experiments.report.published import PublishedRow, read_published
@@ -115,6 +116,27 @@ def class_table(scores: Scores) -> Table:
         for name in scores.classes
     ]
     return Table("Means of each class", ["loss", "class", *HEADINGS], rows, (1,))
+
+
+def facts_table(facts: Description) -> Table:
+    """Return what a data set is made of, a row for each class."""
+    rows = [
+        [
+            one.name,
+            str(one.images),
+            f"{100 * one.foreground:.2f}",
+            f"{one.tube_to_mask:.2f}",
+            f"{100 * one.thinner_than_tube:.0f}",
+            f"{one.width_p10:.0f}, {one.width_median:.0f}, {one.width_p90:.0f}",
+        ]
+        for one in facts.classes
+    ]
+    caption = (
+        f"{facts.images} images in {facts.groups} groups; tube of radius {facts.radius}; widths in "
+        "pixels along the skeleton: 10th percentile, median, 90th percentile"
+    )
+    header = ["class", "images", "pixels %", "tube / mask", "thinner than the tube %", "width"]
+    return Table(caption, header, rows)
 
 
 def cost_table(folder: RunFolder, scores: Scores) -> Table:

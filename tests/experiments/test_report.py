@@ -123,6 +123,7 @@ def test_markdown_and_page_say_the_same(run):
         assert "number of metrics (Holm)" in text
         assert "prove" not in text
         assert "Dice + CCE + SRL" in text
+        assert "6 images in 6 groups; tube of radius 2" in text
         assert "8 trainings of 6 iterations: 2 folds, 2 seeds, 2 arms" in text
         assert '"python": "3.x"' in text.replace("&quot;", '"')
     for name in re.findall(r"\]\((\S+\.png)\)", markdown):
@@ -145,7 +146,9 @@ def test_a_data_set_that_is_gone_leaves_the_rest(run, monkeypatch):
 
     monkeypatch.setattr(SyntheticTubes, "load", gone)
     text = write_report([run], run.path / "report").read_text()
-    assert "No pictures, since the data set cannot be read: there is no folder x" in text
+    assert (
+        "No facts and no pictures, since the data set cannot be read: there is no folder x" in text
+    )
 
 
 BETTER, WORSE = "higher by 1.00 percentage points: better", "lower by 1.00 percentage points: worse"
