@@ -85,10 +85,9 @@ def find(scores: Scores, arm: str, baseline: str, region: str = WHOLE) -> list[F
 def verdict(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
     """Sum up an arm in a sentence or two."""
     sentences = []
-    for worth in ("better", "worse"):
-        shown = [f"{f.column.label} {f.size}" for f in findings if f.repeats and f.worth == worth]
-        if shown:
-            sentences.append(f"{worth} in {', '.join(shown)}")
+    repeated = [f for f in findings if f.repeats]
+    if repeated:
+        sentences.append(", ".join(f"{f.column.label} {f.size} ({f.worth})" for f in repeated))
     unsure = [f for f in findings if f.detected and not f.repeats]
     if unsure:
         shown = [f"{f.column.label} {f.size} ({f.worth})" for f in unsure]

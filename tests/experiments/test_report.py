@@ -180,8 +180,8 @@ def test_a_verdict_names_what_was_and_what_was_not_detected():
     findings = [finding(0, 2.0, 0.01, 0.01), finding(3, 2.0, 0.01, 0.01)]
     findings += [finding(4, -1.0, 0.01, 0.3), finding(5, 0.5, 0.6, 0.7)]
     assert verdict("srl", "ce", findings) == (
-        "srl against ce: better in DSC higher by 2.00 percentage points; "
-        "worse in FNR higher by 2.00 percentage points; in these trainings only, "
+        "srl against ce: DSC higher by 2.00 percentage points (better), "
+        "FNR higher by 2.00 percentage points (worse); in these trainings only, "
         "FPR lower by 1.00 percentage points (better); "
         "no difference larger than 1.50 in Betti-0 error detected."
     )
