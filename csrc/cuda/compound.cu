@@ -452,10 +452,18 @@ __device__ void add_sigmoid(const Maps<T>& maps, const Span& span, const WarpSum
   warp.add(0, local);
 }
 
+// How many blocks of a multiprocessor its registers must do for, where the compiler aims at more of
+// them and spills; else 0, for its choice.
+constexpr int least_blocks(size_t element_size, int n, int held) {
+  if (held == 0) return element_size == 8 ? 2 : 4;
+  if (held == 16) return n == 2 ? 2 : 0;
+  return held == 2 && n == 1 ? 4 : 0;
+}
+
 // One block a span. Its warps have their sums in shared memory, or if that is too small there is
 // one warp, which has them in its slot. kHeld: 1 stands for a sigmoid.
 template <class T, int n, int kHeld>
-__global__ void __launch_bounds__(kThreads, kHeld ? 0 : 4)
+__global__ void __launch_bounds__(kThreads, least_blocks(sizeof(T), n, kHeld))
     sums_kernel(Maps<T> maps, bool in_shared, double* slots) {
   const Span span(maps);
   const int64_t size = maps.channels * kSums;
