@@ -173,3 +173,10 @@ def test_progress_out_of_range(bad):
     error = TypeError if isinstance(bad, str) else ValueError
     with pytest.raises(error, match=f"progress .*{bad}"):
         DiceCESkeletonRecallLoss().set_progress(bad)
+
+
+def test_class_weights_move_with_the_module():
+    criterion = DiceCESkeletonRecallLoss(class_weights=[1.0, 2.0, 3.0])
+    assert list(dict(criterion.named_buffers())) == ["class_weights"]
+    assert not criterion.state_dict()
+    assert criterion.to("meta").class_weights.is_meta
