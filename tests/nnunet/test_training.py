@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed; `make test-nnunet` has it")
 
 from tubeskel.nnunet import TRAINER_FOLDER
+from tubeskel.nnunet.__main__ import main
 
 NAMES = [
     f"nnUNetTrainer{kind}{length}"
@@ -30,19 +31,18 @@ def checkpoint(folder, name="checkpoint_final.pth"):
     return torch.load(folder / name, weights_only=False)
 
 
-def test_every_trainer_is_found(nnunet):
-    text = nnunet.run(sys.executable, "-m", "tubeskel.nnunet", "check")
-    assert sorted(re.findall(r"(nnUNetTrainer\w+) +found\n", text)) == sorted(NAMES)
+def test_every_trainer_is_found(monkeypatch, capsys):
+    monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join(["/elsewhere", str(TRAINER_FOLDER)]))
+    assert main(["check"]) == 0
+    found = re.findall(r"(nnUNetTrainer\w+) +found\n", capsys.readouterr().out)
+    assert sorted(found) == sorted(NAMES)
 
 
-def test_path_is_a_folder_of_trainers(nnunet):
-    assert nnunet.run(sys.executable, "-m", "tubeskel.nnunet", "path") == f"{TRAINER_FOLDER}\n"
-
-
-def test_check_says_what_to_do(nnunet):
-    command = (sys.executable, "-m", "tubeskel.nnunet", "check")
-    text = nnunet.run(*command, fails=True, nnUNet_extTrainer="/elsewhere")
-    assert 'export nnUNet_extTrainer="$(python -m tubeskel.nnunet path)"' in text
+def test_check_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setenv("nnUNet_extTrainer", "/elsewhere")
+    assert main(["check"]) == 1
+    advice = 'export nnUNet_extTrainer="$(python -m tubeskel.nnunet path)"'
+    assert advice in capsys.readouterr().err
 
 
 def test_2d_killed_resumed_and_predicted(nnunet, images, tmp_path):
@@ -91,4 +91,5 @@ def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer):
         # nnU-Net adds up the cross-entropies of the two regions where pixels are ignored
         assert dice + 2 * ce + alpha * term == pytest.approx(loss, abs=3e-4)
     assert np.isfinite(terms).all()
-    assert (fold / "validation" / "summary.json").is_file()
+    validated = trainer == "TinySkeletonRecall"
+    assert (fold / "validation" / "summary.json").is_file() == validated

@@ -34,13 +34,18 @@ class Tiny:
         super().on_epoch_start()
 
 
-class TinyDiceCE(Tiny, nnUNetTrainerDiceCE):
-    pass
-
-
 class TinySkeletonRecall(Tiny, nnUNetTrainerSkeletonRecall):
     pass
 
 
-class TinySoftClDice(Tiny, nnUNetTrainerSoftClDice):
+class Unvalidated(Tiny):
+    def perform_actual_validation(self, save_probabilities: bool = False):
+        pass
+
+
+class TinyDiceCE(Unvalidated, nnUNetTrainerDiceCE):
+    pass
+
+
+class TinySoftClDice(Unvalidated, nnUNetTrainerSoftClDice):
     pass
