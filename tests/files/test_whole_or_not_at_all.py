@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from signals import heed_interrupts
 
 from tubeskel.files import formats, write_atomically
 
@@ -81,7 +82,13 @@ def test_a_signal_between_files(tmp_path, sent):
     for i in range(60):
         np.save(source / f"{i}.npy", random.random((1000, 1000)) < 0.6)
     command = [sys.executable, "-m", "tubeskel", "skeletonize", source, out, "--threads", "1"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
     while not (out.is_dir() and len(list(out.glob("*.npy"))) > 1):
         assert running.poll() is None
         time.sleep(0.005)

@@ -13,6 +13,7 @@ import torch
 from devices import as_array, same
 from PIL import Image, ImageSequence
 from scipy import ndimage
+from signals import heed_interrupts
 from skimage.morphology import skeletonize as reference
 
 import tubeskel
@@ -126,7 +127,10 @@ def test_ctrl_c_stops_a_long_call():
         "tubeskel.skeletonize(volume)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout.readline() == b"ready\n"
     time.sleep(1)
