@@ -142,7 +142,6 @@ def main(repeats: int = 5) -> None:
         times: dict[str, list[float]] = {name: [] for name in losses}
         for _ in range(repeats):
             for name, loss in losses.items():
-                loss_step(loss, outputs, levels)  # the other loss left its traces in the caches
                 times[name].append(seconds(loss_step, loss, outputs, levels))
         shape = " x ".join(map(str, image.shape))
         print(f"\n{case}, {shape}: the network takes {of_network:.2f} s\n")
