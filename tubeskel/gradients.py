@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import _torch_ops
 from ._arguments import as_choice, as_flag, as_integer, as_label
-from .losses._inputs import as_labels, check_logits
+from .losses._inputs import Flat, as_labels, check_logits
 from .morphology import tubed_skeleton
 
 Term = Callable[[Tensor, Tensor], Tensor]
@@ -204,12 +205,14 @@ def term_gradients(
         tube = tubed_skeleton(
             labels, radius=radius, spatial_dims=axes, ignore_index=label, keep_components=True
         )
-    tube = as_labels("tube", tube, logits, softmax).long()
+    tube = as_labels("tube", tube, logits, softmax)
+    flat = Flat(logits, softmax)  # whose classes are checked here, though not needed
+    _torch_ops.srl_classes(flat.maps(tube), flat.maps(labels), label, flat.num_classes)
+    tube = tube.long()
     if label is not None:
         tube = tube.masked_fill((labels.long() == label) | (tube == label), 0)
 
     z = logits.detach().double().contiguous().requires_grad_()
-    s = (z.softmax(1) if softmax else z.sigmoid()).detach()
     found = {}
     for name, term in terms.items():
         with torch.enable_grad():
@@ -222,7 +225,9 @@ def term_gradients(
                 f"terms must give scalars that depend on the logits, got {got} from {name!r}"
             )
         (gradient,) = torch.autograd.grad(value.reshape(()), z)
-        found[name] = TermGradient(value.item(), gradient, _by_probabilities(gradient, s, softmax))
+        found[name] = TermGradient(
+            value.item(), gradient, _by_probabilities(gradient, z.detach(), softmax)
+        )
     mask = tube.unsqueeze(1) != 0 if softmax else tube != 0
     closed_form = recall_gradient(tube, logits.shape[1], activation=activation)
     return GradientReport(found, mask, closed_form)
@@ -272,8 +277,10 @@ def recall_gradient(
     """
     if not isinstance(tube, Tensor):
         raise TypeError(f"tube must be a torch.Tensor, got {type(tube).__name__}")
-    as_integer("channels", channels, minimum=1)
+    if tube.dtype not in _torch_ops.LABEL_DTYPES:
+        raise TypeError(f"tube must hold integers or bools, got {tube.dtype}")
     as_choice("activation", activation, ("softmax", "sigmoid"))
+    as_integer("channels", channels, minimum=2 if activation == "softmax" else 1)
     as_flag("batch", batch)
     if activation == "softmax":
         y = torch.stack([tube.long() == k for k in range(1, channels)], 1).double()
@@ -288,10 +295,10 @@ def recall_gradient(
     return -y / (total.clamp(min=1) * present * (1 if batch else len(y)))
 
 
-def _by_probabilities(gradient: Tensor, s: Tensor, softmax: bool) -> Tensor:
+def _by_probabilities(gradient: Tensor, z: Tensor, softmax: bool) -> Tensor:
     if not softmax:
-        return _quotient(gradient, s * (1 - s))
-    quotients = _quotient(gradient, s)
+        return _quotient(gradient, z.sigmoid() * (-z).sigmoid())  # 1 - s would be cancelled
+    quotients = _quotient(gradient, z.softmax(1))
     return quotients[:, 1:] - quotients[:, :1]
 
 

@@ -121,7 +121,7 @@ struct ClassTerm {
 };
 
 TUBESKEL_INLINE double at_least(double bound, double x) {
-  return x > bound ? x : bound;
+  return x < bound ? bound : x;  // which keeps NaN
 }
 
 // Minus the Dice coefficient.
@@ -130,7 +130,7 @@ TUBESKEL_INLINE ClassTerm dice_term(const double* sums, double smooth) {
   ClassTerm term;
   term.value = -(2 * sums[kIntersection] + smooth) / size;
   term.derivatives[kIntersection] = -2 / size;
-  term.derivatives[kPredicted] = sizes > 1e-8 ? -term.value / size : 0;
+  term.derivatives[kPredicted] = sizes <= 1e-8 ? 0 : -term.value / size;
   return term;
 }
 
@@ -149,7 +149,7 @@ TUBESKEL_INLINE ClassTerm recall_term(const double* sums, double terms,
     case Recall::kLog: {
       const double recall = -weight * terms * recalled;
       term.value = -log(at_least(1e-30, recall)) / terms;
-      term.derivatives[kRecalled] = recall > 1e-30 ? -1 / (terms * recalled) : 0;
+      term.derivatives[kRecalled] = recall <= 1e-30 ? 0 : -1 / (terms * recalled);
       break;
     }
     case Recall::kCrossEntropy:
@@ -244,7 +244,7 @@ TUBESKEL_INLINE double compound_terms(const double* sums, int64_t samples, int64
         const double* const own = sums + (i * channels + k) * kSums;
         double* const to = derivatives + (i * channels + k) * kSums;
         for (int j = 0; j < kSums; ++j) to[j] = of_group[j];
-        if (size > 0)
+        if (size != 0)
           add(kCrossEntropyTerm, cross_entropy_term(own, smoothing, options),
               class_weight(k) / size, to);
       }

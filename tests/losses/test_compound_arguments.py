@@ -180,3 +180,21 @@ def test_class_weights_move_with_the_module():
     assert list(dict(criterion.named_buffers())) == ["class_weights"]
     assert not criterion.state_dict()
     assert criterion.to("meta").class_weights.is_meta
+
+
+def test_class_weights_of_any_layout(logits, target, tube):
+    def loss(weights):
+        return dice_ce_srl_loss(logits, target, tube=tube, class_weights=weights)
+
+    n = logits.shape[1]
+    wide = torch.arange(1.0, 2 * n + 1, dtype=torch.float64)
+    expected = loss(wide[::2].tolist())
+    assert torch.equal(loss(wide[::2]), expected)
+    assert torch.equal(loss(wide.numpy()[::2]), expected)
+    assert torch.equal(loss(torch.tensor(2.0).double().expand(n)), loss([2.0] * n))
+
+
+@pytest.mark.parametrize("bad", ["ab", [None, 1, 1], [-1, 1, 1], [float("nan"), 1, 1]])
+def test_class_weights_that_are_none(logits, target, bad):
+    with pytest.raises((TypeError, ValueError), match="class_weights must be"):
+        dice_ce_srl_loss(logits, target, class_weights=bad)

@@ -96,3 +96,18 @@ def test_inside_autocast(device):
     assert loss.dtype == torch.float32
     assert torch.equal(loss, expected)
     loss.backward()
+
+
+@pytest.mark.parametrize("recall", ["linear", "log", "cross_entropy", "tversky"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_nan_is_not_hidden(recall, activation, device):
+    logits = torch.zeros(1, 2, 8, 8, device=device)
+    logits[0, :, 4] = float("nan")
+    target = torch.zeros(1, 8, 8, dtype=torch.uint8, device=device)
+    target[0, 4] = 1
+    if activation == "sigmoid":
+        target = torch.stack([target, target], 1)
+    _, terms = dice_ce_srl_loss(
+        logits, target, tube=target, recall=recall, activation=activation, return_terms=True
+    )
+    assert all(term.isnan() for term in terms.values())

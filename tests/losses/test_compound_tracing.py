@@ -80,3 +80,12 @@ def test_the_modules_compile():
         expected, expected_terms = module(logits, target, return_terms=True)
         assert torch.equal(loss, expected)
         assert all(torch.equal(terms[name], term) for name, term in expected_terms.items())
+
+
+def test_alpha_may_take_many_values_in_one_graph():
+    logits, target, tube = softmax_case(channels=3, shape=(16, 16), dtype=torch.float32)
+    module = DiceCESkeletonRecallLoss(alpha=lambda progress: progress)
+    step = torch.compile(module, fullgraph=True, backend="eager")
+    for i in range(12):
+        module.set_progress(i / 12)
+        assert torch.equal(step(logits, target, tube), module(logits, target, tube))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from srl_oracle import make_case, tube_of
@@ -126,3 +128,25 @@ def test_refusals(case):
         DeepSupervision(SkeletonRecallLoss())(outputs[0], target)
     with pytest.raises(ValueError, match="weights must not all be 0"):
         DeepSupervision(SkeletonRecallLoss(), [0, 0, 0])
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_pooled_tubes_with_or_without_an_axis_of_channels(case, axes):
+    logits, target, tube = case
+    outputs = [logits, logits[..., ::2, ::2]]
+    criterion = DeepSupervision(DiceCESkeletonRecallLoss(), lower_tubes="max_pool")
+    shaped = [x.unsqueeze(1) if axis else x for x, axis in zip((target, tube), axes, strict=True)]
+    assert torch.equal(criterion(outputs, *shaped), criterion(outputs, target, tube))
+
+
+def test_lower_levels_without_a_tube_make_none(case, monkeypatch):
+    logits, target, _ = case
+    outputs = [logits, logits[..., ::2, ::2], logits[..., ::4, ::4]]
+    criterion = DeepSupervision(DiceCESkeletonRecallLoss(), lower_tubes="none")
+    made = []
+    module = sys.modules["tubeskel.losses.dice_ce_srl"]
+    make = module.make_tube
+    monkeypatch.setattr(module, "make_tube", lambda *a: made.append(1) or make(*a))
+    loss, _ = criterion(outputs, target, return_terms=True)
+    assert len(made) == 1
+    assert torch.equal(loss, criterion(outputs, target))

@@ -354,3 +354,21 @@ def test_module():
         module(logits, target), soft_cldice_loss(logits, target, iterations=3, batch=False)
     )
     assert "iterations=3, activation='softmax'" in repr(module)
+
+
+@pytest.mark.parametrize("sums_of", [_soft_cldice_ops, _pooled_cldice])
+def test_no_more_iterations_than_an_image_lasts(sums_of):
+    logits, target, _ = make_case(channels=2, shape=(6, 9), seed=0)
+    last = soft_cldice_loss(logits, target, iterations=15)
+    assert torch.equal(soft_cldice_loss(logits, target, iterations=2**63 - 1), last)
+    sums = (sums_of.soft_cldice_sums(logits, target, n, True, 1, None) for n in (15, 40))
+    torch.testing.assert_close(*sums, rtol=0, atol=0)
+
+
+def test_pytorchs_pooling_of_empty_maps():
+    empty = torch.zeros(2, 3, 0, 5, requires_grad=True)
+    sums = _pooled_cldice.soft_cldice_sums(
+        empty, torch.zeros(2, 0, 5, dtype=torch.uint8), 3, True, 1, None
+    )
+    assert sums.shape == (2, 2, 4)
+    assert not sums.any()

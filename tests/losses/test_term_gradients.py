@@ -138,3 +138,30 @@ def test_refusals(case):
         report.norms("images")
     with pytest.raises(ValueError, match=r"tube must have shape \(B, 3, \*S\)"):
         recall_gradient(target, 3, activation="sigmoid")
+
+
+@pytest.mark.parametrize("z", [30.0, 36.0, -36.0])
+def test_a_sigmoid_near_its_ends(z):
+    """What is left of 1 - s is the probability of the other side."""
+    logits = torch.full((1, 1, 4, 4), z, dtype=torch.float64)
+    target = torch.ones(1, 1, 4, 4, dtype=torch.uint8)
+    term = torch.nn.functional.binary_cross_entropy_with_logits
+    found = term_gradients(
+        {"bce": lambda logits, target: term(logits, target.double())},
+        logits,
+        target,
+        activation="sigmoid",
+    )
+    s = logits.sigmoid()
+    torch.testing.assert_close(found.terms["bce"].probabilities, -1 / (16 * s))
+
+
+def test_labels_are_checked(case, sync_checks):
+    logits, target, tube = case
+    term = {"srl": tubeskel.SkeletonRecallLoss()}
+    with pytest.raises(ValueError, match="tube"):
+        term_gradients(term, logits, target, tube=torch.full_like(tube, 77))
+    with pytest.raises(TypeError, match="tube must hold integers or bools"):
+        recall_gradient(tube * 0.5, logits.shape[1])
+    with pytest.raises(ValueError, match="channels must be"):
+        recall_gradient(tube, 1)

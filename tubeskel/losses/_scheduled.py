@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from .._arguments import as_number
+from ._dice_ce import dice_ce
 
 
 class ScheduledLoss(nn.Module):
-    """Module of a loss with options and a weight `alpha`, a number or a function of progress."""
+    """Dice + cross-entropy + `alpha` times another term, a number or a function of progress."""
 
     def __init__(self, alpha: float | Callable[[float], float], options: dict[str, Any]) -> None:
         super().__init__()
@@ -31,6 +32,10 @@ class ScheduledLoss(nn.Module):
     def current_alpha(self) -> float:
         """Return the weight of the topology term at the present progress."""
         return self.alpha(self.progress) if callable(self.alpha) else self.alpha
+
+    def without_topology(self, logits: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return Dice + cross-entropy alone, and both terms."""
+        return dice_ce(logits, target, self.options | {"class_weights": self.class_weights})
 
     def extra_repr(self) -> str:
         """Return the options for printing."""

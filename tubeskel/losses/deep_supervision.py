@@ -149,13 +149,11 @@ class DeepSupervision(nn.Module):
             size = output.shape[2:]
             target, full_tube, tube = _at_centres(target, size), tube, None
             if self.lower_tubes == "none":
-                result = self.loss(output, target, alpha=0.0, **options)
-                if options:  # the other term is no part of the loss here
-                    return result[0], {name: result[1][name] for name in ("dice", "ce")}
-                return result
+                loss, terms = self.loss.without_topology(output, target)  # type: ignore[operator]
+                return (loss, terms) if options else loss
             if self.lower_tubes == "max_pool":
                 assert full_tube is not None
-                tube = _pooled(full_tube, size).to(target.dtype) * target
+                tube = _pooled(full_tube, size).to(target.dtype).reshape(target.shape) * target
         given = () if tube is None else (tube,)
         return self.loss(output, target, *given, **options)
 

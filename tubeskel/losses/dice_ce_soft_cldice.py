@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from .._arguments import as_flag, as_integer, as_number
+from ._dice_ce import check_dice_ce_options, dice_ce
 from ._scheduled import ScheduledLoss
-from .dice_ce_srl import check_dice_ce_options, dice_ce_srl_loss
 from .soft_cldice import soft_cldice_loss
+
+SHARED = ("activation", "batch", "include_background", "ignore_index", "distributed")
 
 
 def dice_ce_soft_cldice_loss(
@@ -48,7 +50,7 @@ def dice_ce_soft_cldice_loss(
         a mask of 0 and 1 for each, (B, C, *S).
     alpha, weight_dice, weight_ce : float
         Weights of the terms, at least 0. A term without weight leaves the loss alone, and with
-        ``alpha=0`` no skeleton is made.
+        ``alpha=0`` no skeleton is made, unless for `return_terms`.
     iterations : int
         How often soft skeletons erode, at least 0.
     activation : {"softmax", "sigmoid"}
@@ -112,32 +114,14 @@ def dice_ce_soft_cldice_loss(
     )
     alpha = as_number("alpha", alpha, minimum=0)
     as_flag("return_terms", return_terms)
-    shared = {
-        name: options[name]
-        for name in ("activation", "batch", "include_background", "ignore_index", "distributed")
-    }
-    # The recall has no weight, so any tube will do.
-    loss, terms = dice_ce_srl_loss(
-        logits,
-        target,
-        tube=target,
-        alpha=0.0,
-        weight_dice=options["weight_dice"],
-        weight_ce=options["weight_ce"],
-        dice_smooth=options["dice_smooth"],
-        class_weights=options["class_weights"],
-        label_smoothing=options["label_smoothing"],
-        return_terms=True,
-        **shared,
-    )
-    terms.pop("recall")
+    loss, terms = dice_ce(logits, target, options)
     if alpha != 0 or return_terms:
         cldice = soft_cldice_loss(
             logits,
             target,
             iterations=options["iterations"],
             smooth=options["cldice_smooth"],
-            **shared,
+            **{name: options[name] for name in SHARED},
         )
         loss = loss + alpha * cldice if alpha != 0 else loss
         terms["cldice"] = cldice.detach()

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from .. import _compound_ops
-from .._arguments import as_choice, as_flag, as_label, as_number
+from .._arguments import as_choice, as_flag, as_number
 from .._methods import Skeletonizer
-from ._distributed import sum_over_processes
+from ._dice_ce import check_dice_ce_options, compound
 from ._inputs import Flat, as_labels, check_logits, check_tube_options, make_tube
 from ._scheduled import ScheduledLoss
 
 RECALLS = ("linear", "log", "cross_entropy", "tversky")
-TERMS = ("dice", "ce", "recall")
 
 
 def dice_ce_srl_loss(
@@ -65,7 +62,7 @@ def dice_ce_srl_loss(
         here, which needs two or three spatial axes; no component of the target is then without.
     alpha, weight_dice, weight_ce : float
         Weights of the terms, at least 0. A term without weight leaves the loss alone whatever its
-        value is, and with ``alpha=0`` no tube is made.
+        value is, and with ``alpha=0`` no tube is made, unless for `return_terms`.
     recall : {"linear", "log", "cross_entropy", "tversky"}
         Form of the recall term, see Notes. "linear" is the Skeleton Recall Loss, `srl_loss`.
     fp_weight : float
@@ -205,43 +202,8 @@ def dice_ce_srl_loss(
         labels = flat.maps(as_labels("tube", tube, logits, softmax))
     elif alpha != 0 or return_terms:
         labels, _ = make_tube(target, flat, radius, method, per_class, options["ignore_index"])
-    weights = options["class_weights"]
-    if weights is not None:
-        if weights.numel() != logits.shape[1]:
-            raise ValueError(
-                f"class_weights must have one weight for each of the {logits.shape[1]} channels, "
-                f"got {weights.numel()}"
-            )
-        weights = weights.to(logits.device)
-    sums = _compound_ops.compound_sums(
-        flat.logits,
-        flat.maps(target),
-        labels,
-        softmax,
-        options["ignore_index"],
-        recall == "cross_entropy",
-        options["label_smoothing"] > 0,
-    )
-    if batch and distributed:
-        sums = sum_over_processes(sums)
-    loss, terms = _compound_ops.compound_loss(
-        sums,
-        weights,
-        softmax,
-        batch,
-        include_background,
-        classes == "all",
-        recall,
-        options["dice_smooth"],
-        options["recall_smooth"],
-        options["label_smoothing"],
-        options["fp_weight"],
-        options["weight_dice"],
-        options["weight_ce"],
-        alpha,
-        logits.dtype == torch.float64,
-    )
-    return (loss, dict(zip(TERMS, terms, strict=True))) if return_terms else loss
+    loss, terms = compound(logits, flat, target, labels, alpha, options)
+    return (loss, terms) if return_terms else loss
 
 
 class DiceCESkeletonRecallLoss(ScheduledLoss):
@@ -344,26 +306,4 @@ def _check_options(**options: Any) -> dict[str, Any]:
     as_choice("recall", options["recall"], RECALLS)
     as_choice("classes", options["classes"], ("present", "all"))
     check_tube_options(options["radius"], options["method"], options["per_class"])
-    return options
-
-
-def check_dice_ce_options(**options: Any) -> dict[str, Any]:
-    """Return options, those of Dice and cross-entropy among them checked, as their types."""
-    for name in ("weight_dice", "weight_ce", "dice_smooth", "label_smoothing"):
-        options[name] = as_number(name, options[name], minimum=0)
-    if options["label_smoothing"] > 1:
-        raise ValueError(f"label_smoothing must be at most 1, got {options['label_smoothing']}")
-    as_choice("activation", options["activation"], ("softmax", "sigmoid"))
-    for name in ("batch", "include_background", "distributed"):
-        as_flag(name, options[name])
-    options["ignore_index"] = as_label("ignore_index", options["ignore_index"])
-    weights = options["class_weights"]
-    if weights is not None:
-        weights = torch.as_tensor(weights, dtype=torch.float64).detach()
-        if weights.ndim != 1:
-            raise ValueError(
-                f"class_weights must have shape (C,), one for each channel, got "
-                f"{tuple(weights.shape)}"
-            )
-        options["class_weights"] = weights
     return options

@@ -88,9 +88,9 @@ def soft_cldice_loss(
     of the size of the image is kept beside the probabilities and their gradient. Results are
     bitwise the same for any number of threads, and there is no second derivative.
 
-    Soft clDice has no CUDA kernel yet. CUDA tensors take PyTorch's own pooling: the same
-    definition, in the same precision, with two images kept for each iteration, between which the
-    backward pass makes everything anew.
+    Soft clDice has no CUDA kernel yet, where none of this holds. CUDA tensors take PyTorch's own
+    pooling: the same definition, in the same precision, with two images kept for each iteration,
+    between which the backward pass makes everything anew.
 
     Least and greatest have no derivative where neighbours are equal. The one taken is PyTorch's for
     the chain of its poolings: the first in raster order gets all, and of two equal windows of a
@@ -136,7 +136,8 @@ def soft_cldice_loss(
     sums = sums_of.soft_cldice_sums(
         logits.contiguous(),
         as_labels("target", target, logits, softmax),
-        options["iterations"],
+        # After so many erosions an image is constant, and nothing is left to find.
+        min(options["iterations"], sum(logits.shape[2:])),
         softmax,
         1 if softmax and not include_background else 0,
         options["ignore_index"],
