@@ -132,16 +132,15 @@ def test_refusals(case):
 
 @pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
 def test_pooled_tubes_with_or_without_an_axis_of_channels(case, axes):
-    logits, target, tube = case
-    outputs = [logits, logits[..., ::2, ::2]]
+    outputs, target = case
+    tube = tube_of(target)
     criterion = DeepSupervision(DiceCESkeletonRecallLoss(), lower_tubes="max_pool")
     shaped = [x.unsqueeze(1) if axis else x for x, axis in zip((target, tube), axes, strict=True)]
     assert torch.equal(criterion(outputs, *shaped), criterion(outputs, target, tube))
 
 
 def test_lower_levels_without_a_tube_make_none(case, monkeypatch):
-    logits, target, _ = case
-    outputs = [logits, logits[..., ::2, ::2], logits[..., ::4, ::4]]
+    outputs, target = case
     criterion = DeepSupervision(DiceCESkeletonRecallLoss(), lower_tubes="none")
     made = []
     module = sys.modules["tubeskel.losses.dice_ce_srl"]

@@ -249,7 +249,10 @@ def test_pytorchs_pooling_that_other_devices_use(shape, activation, label, first
     for module in (_soft_cldice_ops, _pooled_cldice):
         sums = module.soft_cldice_sums(logits, target, 3, softmax, first, label)
         found.append(value_and_grad((sums * weights).sum(), logits))
-    torch.testing.assert_close(*found)
+    (value, gradient), (expected, expected_gradient) = found
+    tolerance = 1e-9 if dtype == torch.float64 else 1e-5  # the sums of bfloat16 are of float32
+    torch.testing.assert_close(value, expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(gradient, expected_gradient)
 
 
 def test_pytorchs_pooling_compiles_whole():
@@ -358,7 +361,7 @@ def test_module():
 
 @pytest.mark.parametrize("sums_of", [_soft_cldice_ops, _pooled_cldice])
 def test_no_more_iterations_than_an_image_lasts(sums_of):
-    logits, target, _ = make_case(channels=2, shape=(6, 9), seed=0)
+    logits, target = make_case(channels=2, shape=(6, 9))
     last = soft_cldice_loss(logits, target, iterations=15)
     assert torch.equal(soft_cldice_loss(logits, target, iterations=2**63 - 1), last)
     sums = (sums_of.soft_cldice_sums(logits, target, n, True, 1, None) for n in (15, 40))

@@ -26,6 +26,8 @@ def soft_cldice_sums(
     if logits.numel() == 0:  # pooling refuses it
         zeros = logits.new_zeros((*logits.shape[:2], 4), dtype=torch.float64)[:, first:]
         return zeros + logits.sum()
+    if not softmax:
+        logits, target = logits[:, first:], target[:, first:]
     maps = target.flatten(2 - logits.ndim).flatten(0, -2)  # [maps, pixels]
     num_classes = logits.shape[1] if softmax else 2
     # which checks the values, also on a device
