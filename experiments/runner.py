@@ -14,6 +14,7 @@ from experiments.environment import environment
 from experiments.errors import RunError
 from experiments.files import write_text
 from experiments.losses import ArmLoss
+from experiments.memory import keep_freed_memory
 from experiments.networks import build_network
 from experiments.progress import RunProgress
 from experiments.run_folder import Job, RunFolder
@@ -56,6 +57,8 @@ def run_job(
 ) -> None:
     """Train and score one job, from its checkpoint if there is one."""
     config = folder.config
+    if device.type == "cpu":
+        keep_freed_memory()
     path = folder.job_path(job)
     path.mkdir(parents=True, exist_ok=True)
     folder.note_environment(job, environment(device))
