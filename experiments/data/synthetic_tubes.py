@@ -3,7 +3,8 @@
 A tree grows as a random walk with inertia, tapers, and branches. The image shows it brighter than
 the ground, except in gaps where its contrast fades while the label goes on; blobs, an edge, slow
 shading and noise distract. For a designed experiment set `widths`, equal for tubes that do not
-taper, and `gaps`: the trees of a seed have the same centre lines for all widths.
+taper, and `gaps`: the trees of a seed have the same centre lines for all widths, and the same
+background and noise for all shares of gaps.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from experiments.validation import Range
 # A branch grows with a thickness between these, which `widths` turns into pixels.
 THINNEST = 1.0
 THICKEST = 6.0
-GAP_LENGTH = 14  # steps of one pixel
+GAP_LENGTH = 14  # pixels without contrast, along the centre line
 
 Width = Annotated[float, Range(1, 64)]
 
@@ -77,17 +78,34 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
         points[:, -1] = np.interp(
             points[:, -1], (THINNEST, THICKEST), (self.widths[0] / 2, self.widths[1] / 2)
         )
-        visible = self._visibility(rng, len(points))
+        visible = self._visibility(index, points)
         label, signal = draw(points, visible * rng.uniform(0.5, 1.0), self.size)
         image = signal + self._ground(rng) + rng.normal(0, self.noise, signal.shape)
         return Sample(f"tubes_{index:03d}", standardise(image[None]), label)
 
-    def _visibility(self, rng: np.random.Generator, length: int) -> np.ndarray:
-        """Contrast of each point along the tubes, 0 in the gaps, with soft ends."""
-        visible = np.ones(length)
-        for start in rng.integers(0, length, round(self.gaps * length / GAP_LENGTH)):
-            visible[start : start + GAP_LENGTH] = 0
-        return gaussian_filter(visible, 2)
+    def _visibility(self, index: int, points: np.ndarray) -> np.ndarray:
+        """Contrast of each point along the tubes, 0 in the gaps, with soft ends.
+
+        Discs on both sides reach into a gap by their radius, so it has no discs for a width more
+        than its length. Gaps are added until their share of the points in the image is reached;
+        the last one stays by such a chance that this share is right on average.
+        """
+        rng = numpy_generator("synthetic_tubes gaps", self.seed, index)
+        place, radius = points[:, :-1], np.rint(points[:, -1]).astype(int)
+        inside = ((place >= 0) & (place < self.size)).all(axis=1)
+        wanted = self.gaps * inside.sum()
+        drawn = np.ones(len(points), bool)
+        dark = 0
+        for start in rng.permutation(np.flatnonzero(inside)):
+            if dark >= wanted:
+                break
+            fewer = drawn.copy()
+            fewer[max(0, start - radius[start]) : start + GAP_LENGTH + radius[start]] = False
+            more = np.count_nonzero(inside & ~covered(fewer, radius))
+            if more > wanted and rng.random() > (wanted - dark) / (more - dark):
+                break
+            drawn, dark = fewer, more
+        return gaussian_filter(drawn.astype(float), 2)
 
     def _ground(self, rng: np.random.Generator) -> np.ndarray:
         """Slow shading, one edge and blobs, of the image's shape."""
@@ -151,6 +169,15 @@ def grow_tree(rng: np.random.Generator, size: int, dimensions: int) -> np.ndarra
                 side = [rng.choice((-1, 1)) * rng.uniform(0.4, 1.1) for _ in angles]
                 branches.append((position, angles + side, thickness * rng.uniform(0.5, 0.8)))
     return np.array(points).reshape(-1, dimensions + 1)
+
+
+def covered(drawn: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Return which points of the centre line lie in a disc of a point that is drawn."""
+    steps = np.arange(len(drawn))
+    ends = np.zeros(len(drawn) + 1, int)
+    np.add.at(ends, np.maximum(steps - radius, 0)[drawn], 1)
+    np.add.at(ends, np.minimum(steps + radius + 1, len(drawn))[drawn], -1)
+    return np.cumsum(ends)[:-1] > 0
 
 
 def draw(points: np.ndarray, contrast: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

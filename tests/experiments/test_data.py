@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import yaml
+from scipy.ndimage import binary_dilation
 
 from experiments.data import (
     DATA_SETS,
@@ -85,6 +86,31 @@ def test_gaps_fade_in_the_image_and_stay_in_the_label():
     assert np.mean([contrast(s) for s in gaps.samples]) < np.mean(
         [contrast(s) for s in whole.samples]
     )
+
+
+@pytest.mark.parametrize("width", [2, 5, 12])
+def test_gaps_take_the_stated_share_of_tubes_of_any_width(width, monkeypatch):
+    from experiments.data import synthetic_tubes
+
+    shares = []
+
+    def draw(points, contrast, size):
+        label, signal = original(points, contrast, size)
+        _, whole = original(points, np.full(len(points), contrast.max()), size)
+        shares.append((signal < 0.5 * whole)[label > 0].mean())
+        return label, signal
+
+    original = synthetic_tubes.draw
+    monkeypatch.setattr(synthetic_tubes, "draw", draw)
+    tubes(count=24, size=96, widths=(width, width), gaps=0.3)
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.04)
+
+
+def test_background_and_noise_do_not_depend_on_the_gaps():
+    for whole, gaps in zip(tubes(gaps=0.0).samples, tubes(gaps=0.3).samples, strict=True):
+        far = ~binary_dilation(whole.label > 0, iterations=2)
+        # standardised each on its own, so the same but for scale and shift
+        assert np.corrcoef(whole.image[0][far], gaps.image[0][far])[0, 1] > 0.999999
 
 
 @pytest.mark.parametrize("width", [3, 5, 9])
