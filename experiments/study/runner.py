@@ -12,9 +12,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 SECONDS_TO_CONNECT = 30
 # Weights are drawn from PyTorch's generator, which the threads of a process share.
 ONE_AT_A_TIME = threading.Lock()
+LOADED: dict[str, Any] = {}
+"""The data set that was loaded last, and its config."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,12 @@ def attempt(path: Path, job: Job, threads: int = 0, show: Progress | None = None
     return ""
 
 
-@lru_cache(maxsize=1)
 def load_data(config: DataConfig) -> Dataset:
     """Load a data set once for the jobs in a row that use it."""
-    return config.load()
+    if LOADED.get("config") != config:  # a config may hold dicts, and so has no hash
+        LOADED.clear()
+        LOADED.update(config=config, dataset=config.load())
+    return LOADED["dataset"]
 
 
 def one_line(error: BaseException) -> str:

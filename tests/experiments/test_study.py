@@ -14,6 +14,7 @@ import yaml
 from experiments import cli
 from experiments import runner as run_runner
 from experiments.config import to_mapping
+from experiments.data import Folder
 from experiments.errors import ConfigError, RunError
 from experiments.run_folder import Job, RunFolder
 from experiments.study import load, run_study
@@ -151,6 +152,15 @@ def test_a_job_that_failed_once_can_succeed(path, monkeypatch):
     assert all(note.is_file() for note in notes)
     assert run_study(load(path))[1] == []
     assert not any(note.exists() for note in notes)
+
+
+def test_a_data_set_is_loaded_once_for_the_jobs_in_a_row(monkeypatch):
+    loads = []
+    monkeypatch.setattr(Folder, "load", lambda self: loads.append(self) or object())
+    one, two = (Folder("folder", classes={"vein": value}) for value in (1, 2))
+    assert study_runner.load_data(one) is study_runner.load_data(one)
+    assert study_runner.load_data(two) is not study_runner.load_data(one)
+    assert loads == [one, two, one]
 
 
 def test_a_finished_study_is_not_trained_again(path, monkeypatch):
