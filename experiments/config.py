@@ -41,6 +41,8 @@ class ArmConfig:
     """whether the loss sees the network's heads, or its output alone"""
     lower_tubes: Literal["skeletonize", "max_pool", "none"] = "skeletonize"
     """how heads of a lower resolution get a tube; none: recall at full resolution only"""
+    against: tuple[str, ...] = ()
+    """arms with which the report compares this one; none given: the baseline"""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,10 @@ def _check(config: Config) -> None:
             raise ConfigError(f"arms.{name}.loss = {arm.loss!r}: unknown loss, {hint}")
         if not name.replace("_", "").replace("-", "").isalnum():
             raise ConfigError(f"arms.{name}: allowed are letters, digits, '-' and '_'")
+        for other in arm.against:
+            if other not in config.arms or other == name:
+                hint = nearest(other, config.arms.keys() - {name})
+                raise ConfigError(f"arms.{name}.against = {other!r}: no other arm, {hint}")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"seeds = {list(config.seeds)}: allowed are one or more, all different")
     _check_network(config.network, config.train.crop)

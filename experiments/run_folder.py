@@ -163,6 +163,8 @@ def _of_jobs(config: Config, other: Config) -> dict[str, Any]:
     mapping = to_mapping(config)
     del mapping["out"], mapping["seeds"]
     mapping["arms"] = {name: arm for name, arm in mapping["arms"].items() if name in other.arms}
+    for arm in mapping["arms"].values():
+        del arm["against"]  # which the report alone reads
     return mapping
 
 

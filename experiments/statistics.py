@@ -7,6 +7,8 @@ seeds are crossed (each seed scores each image), so the difference of seed s on 
 mean + seed effect + image effect + rest, and the interval is Student's with the variance of both
 effects. A bootstrap over seeds is not used for it: of two seeds it takes the same one twice half of
 the time, and its 95 % interval is then right in half of the cases only.
+
+An image stands here for an independent unit: images of one patient are averaged before.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ class Comparison:
         one seed: over images).
     seeds, agreeing : int
         Number of seeds, and of those whose mean has the sign of the mean.
+    units : int
+        Number of images.
     """
 
     mean: float
@@ -56,6 +60,7 @@ class Comparison:
     detectable: float = np.nan
     seeds: int = 1
     agreeing: int = 1
+    units: int = 0
 
     @property
     def bound(self) -> float:
@@ -115,7 +120,13 @@ def compare(differences: np.ndarray, seed: int = 0) -> Comparison:
         detectable=float(detectable),
         seeds=len(table),
         agreeing=int(np.sum(np.sign(np.nanmean(table, axis=1)) == np.sign(mean))),
+        units=len(images),
     )
+
+
+def smallest_p(units: int, tests: int) -> float:
+    """Return the smallest p-value of a sign-flip test over units, corrected for the tests."""
+    return min(1.0, 2.0 * 2.0**-units * tests)
 
 
 def crossed_error(table: np.ndarray) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from experiments.errors import ConfigError
+from experiments.errors import ConfigError, DataError
 from experiments.random_streams import numpy_generator
 from experiments.validation import Range, nearest
 
@@ -57,6 +57,8 @@ class Dataset:
     """ids to train on"""
     test: tuple[str, ...] = ()
     """ids to score"""
+    divided_groups: bool = False
+    """whether the owners' split has samples of one group on both sides, by their own choice"""
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,17 @@ def splits(dataset: Dataset, folds: int) -> list[Split]:
     ------
     ConfigError
         If there is no own split, or there are fewer groups than folds.
+    DataError
+        If the own split has samples of one group on both sides, and is not known for it.
     """
     if folds == 0:
         if not dataset.train or not dataset.test:
             raise ConfigError("data.folds = 0: this data set has no split of its own, take 2 folds")
         by_id = {sample.id: sample for sample in dataset.samples}
         train, test = (tuple(by_id[i] for i in ids) for ids in (dataset.train, dataset.test))
+        both = {s.group for s in train if s.group} & {s.group for s in test}
+        if both and not dataset.divided_groups:
+            raise DataError(f"the group '{min(both)}' is in the training and in the test part")
         return [Split(train, test)]
     # A sample without a group is one by itself; the id cannot be taken for a group's name.
     groups = [(s.group, "") if s.group else ("", s.id) for s in dataset.samples]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -59,6 +59,9 @@ class FileSet(DataConfig):
     cache: bool = True
     """keep prepared arrays in TUBESKEL_CACHE, else in ~/.cache/tubeskel"""
 
+    divided_groups: ClassVar[bool] = False
+    """whether the owners' split has samples of one group on both sides"""
+
     def load(self) -> Dataset:
         """Read all samples.
 
@@ -88,7 +91,7 @@ class FileSet(DataConfig):
                 parts[case.part].append(sample.id)
         _check_channels(root, samples)
         train, test = tuple(parts["train"]), tuple(parts["test"])
-        return Dataset(tuple(samples), self.class_names(), train, test)
+        return Dataset(tuple(samples), self.class_names(), train, test, self.divided_groups)
 
     def cases(self, root: Path) -> Sequence[Case]:
         """Return the cases below `root`; raise DataError if the folders are not as published."""

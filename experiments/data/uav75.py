@@ -30,6 +30,7 @@ class UAV75(FileSet, data_set="uav75"):
     root: str = "UAV75"
     """folder with {train,val,test}_{img,lab}"""
 
+    divided_groups: ClassVar[bool] = True
     summary: ClassVar[str] = "UAV75: cracks of 1 to 5 pixels in concrete (Benz et al. 2019)"
 
     def cases(self, root: Path) -> Sequence[Case]:

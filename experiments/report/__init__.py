@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.data import Dataset
 from experiments.errors import RunError
 from experiments.files import write_bytes, write_text
 from experiments.report import figures, tables
@@ -16,9 +17,10 @@ from experiments.report.document import (
     to_html,
     to_markdown,
 )
+from experiments.report.findings import Contrast
 from experiments.report.published import read_published
 from experiments.report.scores import WHOLE, complete_jobs, read_scores
-from experiments.report.sections import find_all, how_compared, run_section, verdicts
+from experiments.report.sections import find_all, how_compared, load_data, run_section, verdicts
 from experiments.run_folder import RunFolder
 
 __all__ = ["write_report"]
@@ -44,8 +46,15 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
     folders = [folder for folder in folders if folder not in waiting]
     if not folders:
         raise RunError(f"{waiting[0].path}: no fold and seed is done for every arm yet")
-    runs = [(folder, read_scores(folder)) for folder in folders]
-    found = [(*run, find_all(*run)) for run in runs]
+    runs, found, sections = [], [], []
+    for number, folder in enumerate(folders):  # so that one data set at a time is in memory
+        dataset = load_data(folder)
+        scores = read_scores(folder, dataset if isinstance(dataset, Dataset) else None)
+        findings = find_all(folder, scores)
+        prefix = f"{number}_" if len(folders) > 1 else ""
+        runs.append((folder, scores))
+        found.append((folder, scores, findings))
+        sections += run_section(folder, scores, findings, dataset, prefix)
     table = tables.main_table(runs)
     blocks: list[Block] = []
     if waiting:
@@ -55,32 +64,31 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
         blocks += verdicts(folder, findings)
     blocks += [table, *(Paragraph(f"{key}: {text}") for key, text in read_published()[1].items())]
     lines = [
-        (folder.config.name, arm, findings[arm, region])
+        (folder.config.name, row_name(folder, contrast), of_contrast)
         for folder, _, findings in found
-        for arm, region in findings
+        for (contrast, region), of_contrast in findings.items()
         if region == WHOLE
     ]
     if lines:
         baselines = ", ".join(dict.fromkeys(folder.config.baseline for folder in folders))
         caption = (
-            f"Paired differences from {baselines}: mean, 95 % interval over images (thick) and "
-            "over images and seeds (thin). Filled: found by both tests, corrected for the metrics."
+            f"Paired differences, from {baselines} where no other arm is named: mean, 95 % interval "
+            "over images (thick) and over images and seeds (thin). Filled: found by both tests, corrected for the metrics."
         )
         blocks += [
             Heading("Differences"),
             Figure("forest.png", figures.forest(lines), caption),
             Paragraph(how_compared(found)),
         ]
-    for number, run in enumerate(found):
-        blocks += run_section(*run, prefix=f"{number}_" if len(found) > 1 else "")
+    blocks += sections
 
     title = "Do topology losses help? "
     title += name or ", ".join(dict.fromkeys(folder.config.name for folder in folders))
     comparisons = [
-        (folder.config.name, arm, folder.config.baseline, region, finding)
+        (folder.config.name, contrast.arm, contrast.against, region, finding)
         for folder, _, findings in found
-        for (arm, region), of_arm in findings.items()
-        for finding in of_arm
+        for (contrast, region), of_contrast in findings.items()
+        for finding in of_contrast
     ]
     out.mkdir(parents=True, exist_ok=True)
     for block in blocks:
@@ -93,3 +101,10 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
     write_text(out / "report.md", to_markdown(title, blocks))
     write_text(out / "report.html", to_html(title, blocks))
     return out / "report.html"
+
+
+def row_name(folder: RunFolder, contrast: Contrast) -> str:
+    """Return the arm, and against which it is if not against the baseline."""
+    if contrast.against == folder.config.baseline:
+        return contrast.arm
+    return f"{contrast.arm} - {contrast.against}"

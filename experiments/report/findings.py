@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.config import ArmConfig
+from experiments.losses import LOSSES
 from experiments.report.scores import COLUMNS, WHOLE, Column, Scores
-from experiments.statistics import SIGNIFICANCE, Comparison, compare, holm
+from experiments.statistics import SIGNIFICANCE, Comparison, compare, holm, smallest_p
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One metric of an arm against the baseline, in the units of the tables.
+    """One metric of an arm against another, in the units of the tables.
 
     Attributes
     ----------
@@ -22,12 +24,15 @@ class Finding:
     p_value, wide_p : float
         Of the test over images, and of that over images and seeds, corrected for the number of
         metrics (Holm).
+    possible : bool
+        Whether the test over so few images could find any difference, however large.
     """
 
     column: Column
     comparison: Comparison
     p_value: float
     wide_p: float
+    possible: bool = True
 
     @property
     def detected(self) -> bool:
@@ -53,6 +58,8 @@ class Finding:
     @property
     def reading(self) -> str:
         """Say in words what the comparison shows, and no more than it shows."""
+        if not self.possible:
+            return "too few images for any finding"
         if not self.detected:
             return (
                 f"no difference larger than {amount(self.column, self.comparison.bound)} detected"
@@ -69,21 +76,84 @@ def amount(column: Column, value: float) -> str:
     return f"{value:.2f}" + (f" {column.unit}" if column.unit else "")
 
 
-def find(scores: Scores, arm: str, baseline: str, region: str = WHOLE) -> list[Finding]:
-    """Compare an arm with the baseline by every metric that both have for two images."""
+@dataclass(frozen=True)
+class Contrast:
+    """What is compared: the scores of the arms in `plus` less those of the arms in `minus`."""
+
+    arm: str
+    against: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+
+
+def contrasts(arms: Mapping[str, ArmConfig]) -> list[Contrast]:
+    """Return each arm against those it names, by default the first, and the interaction."""
+    first = next(iter(arms))
+    pairs = [
+        Contrast(name, other, (name,), (other,))
+        for name, arm in arms.items()
+        for other in arm.against or (first,)
+        if other != name
+    ]
+    return pairs + interaction(arms)
+
+
+def interaction(arms: Mapping[str, ArmConfig]) -> list[Contrast]:
+    """Return what Skeleton Recall does without deep supervision less what it does with it.
+
+    It needs four arms: an arm with the recall, the same without heads, and both without recall.
+    """
+    names = {replace(arm, against=()): name for name, arm in reversed(arms.items())}
+    for arm, with_heads in reversed(names.items()):
+        plain = "_".join(term for term in LOSSES[arm.loss] if term != "srl")
+        if "srl" not in LOSSES[arm.loss] or not arm.deep_supervision:
+            continue
+        others = (
+            replace(arm, deep_supervision=False),
+            ArmConfig(plain),
+            ArmConfig(plain, deep_supervision=False),
+        )
+        if all(other in names for other in others):
+            without, dice_ce, dice_ce_without = (names[other] for other in others)
+            return [
+                Contrast(
+                    f"({without} - {dice_ce_without})",
+                    f"({with_heads} - {dice_ce})",
+                    (without, dice_ce),
+                    (dice_ce_without, with_heads),
+                )
+            ]
+    return []
+
+
+def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Finding]:
+    """Compare arms by every metric that all have for two units.
+
+    Units are the groups of images where the data set has them, each averaged, otherwise the images.
+    """
     found = []
     for column in COLUMNS:
-        tables = [scores.table(name, column.metric, region) for name in (arm, baseline)]
-        differences = (tables[0] - tables[1]) * column.factor
+        plus, minus = (
+            sum(scores.table(name, column.metric, region) for name in names)
+            for names in (contrast.plus, contrast.minus)
+        )
+        differences = scores.by_unit(plus - minus) * column.factor
         if np.count_nonzero(~np.isnan(differences).all(axis=0)) > 1:
             found.append((column, compare(differences)))
+    most = max((comparison.units for _, comparison in found), default=0)
+    possible = smallest_p(most, len(found)) <= SIGNIFICANCE
+    if not possible:
+        found = [(column, replace(c, detectable=np.nan)) for column, c in found]
     p_values = holm([comparison.p_value for _, comparison in found])
     wide = holm([comparison.wide_p for _, comparison in found])
-    return [Finding(*pair, *p) for pair, *p in zip(found, p_values, wide, strict=True)]
+    return [Finding(*pair, *p, possible) for pair, *p in zip(found, p_values, wide, strict=True)]
 
 
-def verdict(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
-    """Sum up an arm in a sentence or two."""
+def verdict(contrast: Contrast, findings: Sequence[Finding]) -> str:
+    """Sum up a comparison in a sentence or two."""
+    compared = f"{contrast.arm} against {contrast.against}"
+    if not any(finding.possible for finding in findings):
+        return f"{compared}: too few images for any finding."
     sentences = []
     repeated = [f for f in findings if f.repeats]
     if repeated:
@@ -96,4 +166,4 @@ def verdict(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
     if undetected:
         shown = [f"{amount(f.column, f.comparison.bound)} in {f.column.label}" for f in undetected]
         sentences.append(f"no difference larger than {', '.join(shown)} detected")
-    return f"{arm} against {baseline}: {'; '.join(sentences)}."
+    return f"{compared}: {'; '.join(sentences)}."

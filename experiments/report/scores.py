@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.data import Dataset
 from experiments.errors import RunError
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS
@@ -70,6 +71,8 @@ class Scores:
     values : dict
         arm -> (regions, classes, seeds, images, METRICS + COUNTS) float64; NaN where a seed has no
         score of an image, or the score file has no counts.
+    units : tuple of str
+        For each image what it counts as in the statistics: its group, such as a patient, or itself.
     """
 
     images: tuple[str, ...]
@@ -79,11 +82,18 @@ class Scores:
     jobs: tuple[Job, ...]
     missing: int
     values: dict[str, np.ndarray]
+    units: tuple[str, ...]
 
     def table(self, arm: str, metric: str, region: str = WHOLE, of_class: str = "") -> np.ndarray:
         """Return (seeds, images), the mean over the foreground classes or one of them."""
         values = self.values[arm][self.regions.index(region), ..., METRICS.index(metric)]
         return values[self.classes.index(of_class)] if of_class else _mean(values, axis=0)
+
+    def by_unit(self, table: np.ndarray) -> np.ndarray:
+        """Return (seeds, units), the means over the images of each unit."""
+        names = np.array(self.units)
+        columns = [_mean(table[:, names == name], axis=1) for name in dict.fromkeys(self.units)]
+        return np.stack(columns, axis=1)
 
     def per_image(self, arm: str, metric: str, region: str = WHOLE) -> np.ndarray:
         """Return one score for each image, (N,), the mean over the seeds."""
@@ -132,8 +142,8 @@ def read_rows(folder: RunFolder, job: Job) -> list[dict[str, str]]:
         return [{"region": WHOLE} | row for row in csv.DictReader(file)]
 
 
-def read_scores(folder: RunFolder) -> Scores:
-    """Read all scores of a run.
+def read_scores(folder: RunFolder, dataset: Dataset | None = None) -> Scores:
+    """Read all scores of a run; the data set tells which images belong to one group.
 
     Raises
     ------
@@ -156,7 +166,9 @@ def read_scores(folder: RunFolder) -> Scores:
         place = tuple(known[key] for known, key in zip(places, keys, strict=True))
         values[job.arm][place] = [float(row.get(name, "nan")) for name in (*METRICS, *COUNTS)]
     missing = len(folder.jobs()) - len(jobs)
-    return Scores(images, seeds, regions, classes, tuple(jobs), missing, values)
+    groups = {s.id: f"group {s.group}" for s in dataset.samples if s.group} if dataset else {}
+    units = tuple(groups.get(image, image) for image in images)
+    return Scores(images, seeds, regions, classes, tuple(jobs), missing, values, units)
 
 
 def read_lines(folder: RunFolder, jobs: Sequence[Job], name: str) -> list[list[dict[str, Any]]]:

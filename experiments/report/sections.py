@@ -15,39 +15,50 @@ from experiments.errors import DataError
 from experiments.losses import LOSSES, TOPOLOGY_TERMS
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
-from experiments.report.findings import Finding, find, verdict
-from experiments.report.scores import WHOLE, Scores, read_curves, read_lines
+from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
+from experiments.report.scores import COLUMNS, WHOLE, Scores, read_curves, read_lines
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import load_label
-from experiments.statistics import POWER, SIGNIFICANCE
+from experiments.statistics import POWER, SIGNIFICANCE, smallest_p
 
-Findings = dict[tuple[str, str], list[Finding]]
-"""(arm, region) -> findings against the baseline; empty where there is nothing to compare."""
+Findings = dict[tuple[Contrast, str], list[Finding]]
+"""(what is compared, region) -> findings; empty where there is nothing to compare."""
 
 
 def find_all(folder: RunFolder, scores: Scores) -> Findings:
-    """Compare every arm with the baseline in every region."""
-    baseline = folder.config.baseline
-    others = [arm for arm in folder.config.arms if arm != baseline]
+    """Compare every arm with those it is to be compared with, in every region."""
     found = {
-        (arm, region): find(scores, arm, baseline, region)
+        (contrast, region): find(scores, contrast, region)
         for region in scores.regions
-        for arm in others
+        for contrast in contrasts(folder.config.arms)
     }
     return {key: findings for key, findings in found.items() if findings}
 
 
 def verdicts(folder: RunFolder, findings: Findings) -> list[Block]:
-    """Return a sentence for each arm, on the whole image."""
-    baseline = folder.config.baseline
+    """Return a sentence for each comparison, on the whole image."""
     return [
-        Paragraph(f"{folder.config.name}: {verdict(arm, baseline, found)}")
-        for (arm, region), found in findings.items()
+        Paragraph(f"{folder.config.name}: {verdict(contrast, found)}")
+        for (contrast, region), found in findings.items()
         if region == WHOLE
     ]
 
 
-def run_section(folder: RunFolder, scores: Scores, findings: Findings, prefix: str) -> list[Block]:
+def load_data(folder: RunFolder) -> Dataset | DataError:
+    """Load the data set of a run, or return why it cannot be read."""
+    try:
+        return folder.config.data.load()
+    except DataError as error:
+        return error
+
+
+def run_section(
+    folder: RunFolder,
+    scores: Scores,
+    findings: Findings,
+    dataset: Dataset | DataError,
+    prefix: str,
+) -> list[Block]:
     """Return the blocks that report one run; `prefix` tells the runs' figure files apart."""
     config = folder.config
     blocks: list[Block] = [Heading(f"{config.name}: {config.data.name}")]
@@ -58,11 +69,11 @@ def run_section(folder: RunFolder, scores: Scores, findings: Findings, prefix: s
     blocks += [tables.class_table(scores)] if len(scores.classes) > 1 else []
     if findings:
         blocks.append(Heading("Paired differences", 3))
-        for (arm, region), found in findings.items():
-            blocks.append(tables.difference_table(arm, config.baseline, found, region))
+        for (contrast, region), found in findings.items():
+            blocks.append(tables.difference_table(contrast, found, region))
     blocks += training_figures(folder, scores, prefix)
     blocks.append(tables.cost_table(folder, scores))
-    blocks += data_section(folder, scores, prefix)
+    blocks += data_section(folder, scores, dataset, prefix)
     environment = json.dumps(folder.environments(), indent=2)
     return [*blocks, Listing("Config", to_yaml(config)), Listing("Environment", environment)]
 
@@ -78,6 +89,7 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
         f"({arms}). Initial weights and batches are the same for all arms. "
         f"{len(scores.images)} images were scored, each by networks that were not trained on it."
     ]
+    texts.append(what_is_compared(scores))
     if scores.missing:
         texts.append(
             f"Not complete: {scores.missing} of {scores.missing + len(scores.jobs)} trainings are "
@@ -86,11 +98,32 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
     return texts
 
 
+def what_is_compared(scores: Scores) -> str:
+    """Say what the units of the statistics are, and what so few of them cannot show."""
+    units = len(set(scores.units))
+    if units == len(scores.images):
+        text = f"Units of the statistics: the {counted(units, 'image')}."
+    else:
+        text = (
+            f"Units of the statistics: the {counted(units, 'group')} of images (such as patients); "
+            "the differences of a group's images are averaged first, since they are not "
+            "independent."
+        )
+    smallest, tests = smallest_p(units, len(COLUMNS)), len(COLUMNS)
+    if smallest > SIGNIFICANCE:
+        text += (
+            f" With {units} of them the smallest p-value that the test over images can give is "
+            f"{smallest_p(units, 1):.2g}, {smallest:.2g} after correction for {tests} metrics: "
+            "no difference, however large, can be found."
+        )
+    return text
+
+
 def formula(arm: ArmConfig) -> str:
     """Return the loss of an arm as a sum, then what else differs from a plain arm."""
     names = LOSSES[arm.loss]
     terms = [f"{arm.alpha:g} {name}" if name in TOPOLOGY_TERMS else name for name in names]
-    plain = ArmConfig(arm.loss, arm.alpha)
+    plain = ArmConfig(arm.loss, arm.alpha, against=arm.against)
     changed = [
         f"{field.name} {getattr(arm, field.name)}"
         for field in dataclasses.fields(arm)
@@ -110,10 +143,11 @@ def how_compared(runs: Sequence[tuple[RunFolder, Scores, Findings]]) -> str:
     families = sum(len(findings) for _, _, findings in runs)
     return (
         "Differences are paired: the same image, the same fold, the same seed. Over images: each "
-        "image's difference is averaged over the seeds; intervals are BCa bootstraps of the mean, "
-        "p is of a two-sided permutation test (sign flips). This says how far these trainings "
-        "differ. Over images and seeds: images and seeds are crossed random effects; Student's "
-        "interval and test with the variance of both, Satterthwaite's degrees of freedom. This "
+        "image's difference is averaged over the seeds, and over the images of a group where the "
+        "data set has groups (either is called an image); intervals are BCa bootstraps of the "
+        "mean, p is of a two-sided permutation test (sign flips). This says how far these "
+        "trainings differ. Over images and seeds: images and seeds are crossed random "
+        "effects; Student's interval and test with the variance of both, Satterthwaite's degrees of freedom. This "
         "says what other seeds would give; a difference counts as detected beyond these trainings "
         "only if both tests find it. With two seeds the second interval is right in about 90 % of "
         "cases, not 95 %. In a cross-validation the images of a fold share their network, which "
@@ -154,12 +188,15 @@ def training_figures(folder: RunFolder, scores: Scores, prefix: str) -> list[Blo
     return blocks
 
 
-def data_section(folder: RunFolder, scores: Scores, prefix: str) -> list[Block]:
+def data_section(
+    folder: RunFolder, scores: Scores, dataset: Dataset | DataError, prefix: str
+) -> list[Block]:
     """Return what the data set is made of, and examples from it."""
-    try:
-        dataset = folder.config.data.load()
-    except DataError as error:
-        text = f"No facts and no pictures, since the data set cannot be read: {error}"
+    if isinstance(dataset, DataError):
+        text = (
+            "No facts, no pictures and no groups of images, since the data set cannot be read: "
+            f"{dataset}"
+        )
         return [Heading("Data set", 3), Paragraph(text)]
     radius = max(arm.radius for arm in folder.config.arms.values())
     facts = describe(dataset, radius)

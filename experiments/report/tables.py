@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.data.describe import Description
 from experiments.report.document import Table
-from experiments.report.findings import Finding
+from experiments.report.findings import Contrast, Finding
 from experiments.report.published import PublishedRow, read_published
 from experiments.report.scores import (
     COLUMNS,
@@ -164,8 +164,8 @@ def cost_table(folder: RunFolder, scores: Scores) -> Table:
     return Table("Cost, mean over the trainings", header, rows)
 
 
-def difference_table(arm: str, baseline: str, findings: Sequence[Finding], region: str) -> Table:
-    """Return the differences of one arm from the baseline, with what they say."""
+def difference_table(contrast: Contrast, findings: Sequence[Finding], region: str) -> Table:
+    """Return the differences of one arm from another, with what they say."""
     rows = []
     for finding in findings:
         c = finding.comparison
@@ -179,7 +179,7 @@ def difference_table(arm: str, baseline: str, findings: Sequence[Finding], regio
                 probability(finding.p_value),
                 probability(finding.wide_p),
                 f"{c.effect_size:+.2f}",
-                f"{c.detectable:.2f}",
+                "" if np.isnan(c.detectable) else f"{c.detectable:.2f}",
                 f"{c.agreeing}/{c.seeds}",
                 finding.reading,
             ]
@@ -187,7 +187,7 @@ def difference_table(arm: str, baseline: str, findings: Sequence[Finding], regio
     header = ["metric", "difference", "95 % images", "95 % images, seeds", "p images"]
     header += ["p images, seeds", "effect size", "detectable", "seeds agree", "reading"]
     where = "" if region == WHOLE else f", {REGIONS[region]}"
-    return Table(f"{arm} minus {baseline}{where}", header, rows, (9,))
+    return Table(f"{contrast.arm} minus {contrast.against}{where}", header, rows, (9,))
 
 
 def probability(p: float) -> str:
@@ -200,7 +200,7 @@ def probability(p: float) -> str:
 def differences_csv(found: Sequence[tuple[str, str, str, str, Finding]]) -> str:
     """Return all comparisons as CSV; each has data set, arm, baseline, region and finding."""
     names = ["mean", "low", "high", "p_value", "wide_low", "wide_high", "wide_p"]
-    names += ["effect_size", "detectable", "seeds", "agreeing"]
+    names += ["effect_size", "detectable", "seeds", "agreeing", "units"]
     header = ["data_set", "arm", "baseline", "region", "metric", "factor", *names]
     rows = [
         [

@@ -169,6 +169,20 @@ def test_the_own_split_is_taken_without_folds():
     assert [s.id for s in part.test] == ["3"]
 
 
+def test_an_own_split_divides_a_group_only_where_that_is_known():
+    dataset = numbered(4, train=("0", "1"), test=("2", "3"))
+    groups = ("a", "b", "b", "c")
+    samples = [
+        dataclasses.replace(sample, group=group)
+        for sample, group in zip(dataset.samples, groups, strict=True)
+    ]
+    dataset = dataclasses.replace(dataset, samples=tuple(samples))
+    with pytest.raises(DataError, match="the group 'b' is in the training and in the test part"):
+        splits(dataset, 0)
+    (split,) = splits(dataclasses.replace(dataset, divided_groups=True), 0)
+    assert [s.id for s in split.test] == ["2", "3"]
+
+
 def test_folds_never_divide_a_group():
     blank = np.zeros((1, 4, 4), np.float32), np.zeros((4, 4), np.uint8)
     samples = [Sample(str(i), *blank, group=f"patient{i % 4}") for i in range(12)]

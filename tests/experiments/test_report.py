@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -10,17 +11,19 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from experiments.config import from_mapping
+from experiments.config import ArmConfig, from_mapping, to_mapping
 from experiments.data import Sample, SyntheticTubes
 from experiments.errors import RunError
 from experiments.files import write_text
 from experiments.report import figures, write_report
 from experiments.report.document import Figure, Listing, Paragraph, Table, to_html, to_markdown
-from experiments.report.findings import Finding, find, verdict
-from experiments.report.scores import COLUMNS, COUNTS, read_scores
+from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
+from experiments.report.scores import COLUMNS, COUNTS, Scores, read_scores
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS, prediction_path, save_label
 from experiments.statistics import Comparison
+
+AGAINST = Contrast("dice_ce_srl", "dice_ce", ("dice_ce_srl",), ("dice_ce",))
 
 
 def fake_job(folder, job, images, offset):
@@ -118,8 +121,10 @@ def test_markdown_and_page_say_the_same(run):
         assert "57.50 ± 1.87" in text  # mean and standard deviation of 55, 56, ..., 60
         assert "59.50 ± 1.87" in text
         # 6 images: p = 2 / 2^6 is not below 0.05 any more once corrected for seven metrics
-        assert "no difference larger than 2.00 percentage points detected" in text
-        assert "no difference larger than 0.00 detected" in text  # Betti numbers
+        assert "too few images for any finding" in text
+        assert "no difference larger than" not in text
+        assert "smallest p-value that the test over images can give is 0.031, 0.22 after" in text
+        assert "Units of the statistics: the 6 images." in text
         assert "number of metrics (Holm)" in text
         assert "prove" not in text
         assert "Dice + CCE + SRL" in text
@@ -147,8 +152,9 @@ def test_a_data_set_that_is_gone_leaves_the_rest(run, monkeypatch):
     monkeypatch.setattr(SyntheticTubes, "load", gone)
     text = write_report([run], run.path / "report").read_text()
     assert (
-        "No facts and no pictures, since the data set cannot be read: there is no folder x" in text
-    )
+        "No facts, no pictures and no groups of images, since the data set cannot be read: "
+        "there is no folder x"
+    ) in text
 
 
 BETTER, WORSE = "higher by 1.00 percentage points: better", "lower by 1.00 percentage points: worse"
@@ -179,7 +185,7 @@ def test_a_verdict_names_what_was_and_what_was_not_detected():
 
     findings = [finding(0, 2.0, 0.01, 0.01), finding(3, 2.0, 0.01, 0.01)]
     findings += [finding(4, -1.0, 0.01, 0.3), finding(5, 0.5, 0.6, 0.7)]
-    assert verdict("srl", "ce", findings) == (
+    assert verdict(Contrast("srl", "ce", ("srl",), ("ce",)), findings) == (
         "srl against ce: DSC higher by 2.00 percentage points (better), "
         "FNR higher by 2.00 percentage points (worse); in these trainings only, "
         "FPR lower by 1.00 percentage points (better); "
@@ -188,13 +194,80 @@ def test_a_verdict_names_what_was_and_what_was_not_detected():
 
 
 def test_p_values_are_corrected_over_the_metrics(run):
-    findings = {f.column.metric: f for f in find(read_scores(run), "dice_ce_srl", "dice_ce")}
+    findings = {f.column.metric: f for f in find(read_scores(run), AGAINST)}
     assert len(findings) == len(COLUMNS)
     dice = findings["dice"]
     assert dice.comparison.p_value == pytest.approx(2 / 2**6)
     assert dice.p_value == pytest.approx(7 * 2 / 2**6)
     assert dice.comparison.mean == pytest.approx(2.0)
     assert findings["betti_0_error"].p_value == 1
+
+
+def test_images_of_a_group_count_once(run, monkeypatch):
+    samples = SyntheticTubes.load(run.config.data)
+    grouped = [replace(s, group="ab"[i % 2]) if i < 5 else s for i, s in enumerate(samples.samples)]
+    dataset = replace(samples, samples=tuple(grouped))
+    scores = read_scores(run, dataset)
+    gains = np.array([[1.0, 2.0, 3.0, 6.0, 8.0, np.nan], [np.nan, 5.0, 1.0, 7.0, 3.0, 9.0]])
+    expected = [[4, 4, np.nan], [2, 6, 9]]
+    np.testing.assert_array_equal(scores.by_unit(gains), expected)
+    assert find(scores, AGAINST)[0].comparison.units == 3
+    monkeypatch.setattr(SyntheticTubes, "load", lambda self: dataset)
+    text = write_report([run], run.path / "report").with_suffix(".md").read_text()
+    assert "Units of the statistics: the 3 groups of images" in text
+
+
+@pytest.mark.parametrize(("images", "possible"), [(8, False), (9, True)])
+def test_differences_that_no_test_could_find_are_not_said_to_be_detectable(images, possible):
+    gain = np.random.default_rng(0).normal(size=(2, images)) + 9
+    shape = (1, 1, 2, images, len(METRICS) + len(COUNTS))
+    values = {"a": np.zeros(shape), "b": np.broadcast_to(gain[:, :, None], shape)}
+    names = tuple(map(str, range(images)))
+    found = find(
+        Scores(names, (0, 1), ("image",), ("x",), (), 0, values, names),
+        Contrast("b", "a", ("b",), ("a",)),
+    )
+    assert {f.possible for f in found} == {f.detected for f in found} == {possible}
+    assert np.isnan([f.comparison.detectable for f in found]).all() != possible
+    assert (
+        "too few images for any finding" in verdict(Contrast("b", "a", ("b",), ("a",)), found)
+    ) != possible
+
+
+def test_arms_are_compared_with_the_first_or_those_they_name():
+    arms = {
+        "a": ArmConfig("dice_ce"),
+        "b": ArmConfig("dice_ce_srl", against=("a", "c")),
+        "c": ArmConfig("dice_ce_cldice"),
+        "d": ArmConfig("dice_ce_srl", deep_supervision=False, against=("c",)),
+    }
+    pairs = [("b", "a"), ("b", "c"), ("c", "a"), ("d", "c")]
+    assert [(c.arm, c.against) for c in contrasts(arms)] == pairs
+    arms["e"] = ArmConfig("dice_ce", deep_supervision=False)
+    *_, last = contrasts(arms)
+    assert (last.plus, last.minus) == (("d", "a"), ("e", "b"))
+    assert (last.arm, last.against) == ("(d - e)", "(b - a)")
+
+
+def test_the_interaction_is_the_difference_of_the_differences():
+    table = np.random.default_rng(0).normal(size=(4, 2, 9))
+    shape = (1, 1, 2, 9, len(METRICS) + len(COUNTS))
+    values = {n: np.broadcast_to(t[:, :, None], shape) for n, t in zip("abde", table, strict=True)}
+    names = tuple(map(str, range(9)))
+    scores = Scores(names, (0, 1), ("image",), ("x",), (), 0, values, names)
+    finding = find(scores, Contrast("", "", ("d", "a"), ("e", "b")))[0]
+    expected = (table[2] - table[3]) - (table[1] - table[0])
+    assert finding.comparison.mean == pytest.approx(100 * expected.mean())
+
+
+def test_what_an_arm_is_compared_with_changes_no_job_and_is_reported(run):
+    mapping = to_mapping(run.config)
+    mapping["arms"]["dice_ce"]["against"] = ["dice_ce_srl"]
+    again = RunFolder.create(from_mapping(mapping))
+    assert all(again.is_done(job) for job in again.jobs())
+    text = write_report([again], again.path / "report").with_name("report.md").read_text()
+    assert "dice\\_ce minus dice\\_ce\\_srl" in text
+    assert "dice\\_ce\\_srl minus dice\\_ce" in text
 
 
 NEW = ["image", "class", "region", *METRICS, *COUNTS]
