@@ -36,7 +36,8 @@ IGNORE = 255
 class ArmLoss:
     """The loss of one arm, over the network's output and its heads.
 
-    An arm without deep supervision sees the output alone, with weight 1.
+    An arm without deep supervision sees the output alone, with the sum of all weights: so the
+    loss, and with it the step, is as large as with the heads.
 
     Parameters
     ----------
@@ -48,7 +49,9 @@ class ArmLoss:
     def __init__(self, arm: ArmConfig, head_weights: Sequence[float] = ()) -> None:
         self.arm = arm
         self.names = LOSSES[arm.loss]
-        self.head_weights = (head_weights or None) if arm.deep_supervision else None
+        self.head_weights = head_weights or None
+        if head_weights and not arm.deep_supervision:
+            self.head_weights = (sum(head_weights),)
 
     def alpha(self, progress: float) -> float:
         """Return the weight of the topology term after a share of the training, 0 to 1."""

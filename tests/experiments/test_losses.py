@@ -63,8 +63,17 @@ def test_every_term_has_the_same_deep_supervision(heads, target, loss, weights):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_without_deep_supervision_the_heads_do_not_count(heads, target, loss):
     arm = loss_of(loss, (0.5, 0.3, 0.2), deep_supervision=False)
-    assert torch.equal(arm(heads, target), loss_of(loss)(heads[:1], target))
+    assert torch.equal(arm(heads, target), loss_of(loss, (1.0,))(heads[:1], target))
     assert arm.monitor(heads, target) == arm.monitor(heads[:1], target)
+
+
+@pytest.mark.parametrize(("weights", "scale"), [((), 1.0), ((1 / 7, 1 / 14, 1 / 14), 2 / 7)])
+def test_the_loss_is_as_large_without_deep_supervision(heads, target, weights, scale):
+    same = [heads[0]] * 3
+    with_heads = loss_of(head_weights=weights)(same, target).item()
+    alone = loss_of(head_weights=weights, deep_supervision=False)(same, target).item()
+    assert alone == pytest.approx(with_heads, abs=1e-5)
+    assert alone == pytest.approx(scale * loss_of()(heads[:1], target).item(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
