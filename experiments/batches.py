@@ -77,6 +77,8 @@ class BatchStream:
     train : TrainConfig
     augment : AugmentConfig
     seed, fold : int
+    mirror_axes : tuple of int, optional
+        Spatial axes along which crops are mirrored; by default all.
     """
 
     store: Store
@@ -84,6 +86,7 @@ class BatchStream:
     augment: AugmentConfig
     seed: int
     fold: int
+    mirror_axes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.train.crop) != self.axes:
@@ -155,6 +158,8 @@ class BatchStream:
         zoom = math.exp(rng.uniform(math.log(low), math.log(high)))
         zoom = zoom if rng.random() < augment.zoom else 1.0
         mirror = np.where(rng.random(axes) < augment.flip, -1.0, 1.0)
+        if self.mirror_axes is not None:
+            mirror[np.setdiff1d(range(axes), self.mirror_axes)] = 1.0
         rotation = np.eye(axes)
         if rotates and axes == 3 and spacing.max() <= ANISOTROPIC * spacing.min():
             rotation = Rotation.from_quat(quaternion).as_matrix()

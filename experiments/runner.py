@@ -64,7 +64,9 @@ def run_job(
     folder.note_environment(job, environment(device))
     channels, classes = part.train[0].image.shape[0], dataset.classes
     store = Store(part.train, device)
-    stream = BatchStream(store, config.train, config.augment, job.seed, job.fold)
+    stream = BatchStream(
+        store, config.train, config.augment, job.seed, job.fold, dataset.mirror_axes
+    )
     network = build_network(
         config.network,
         config.train.crop,
@@ -87,7 +89,7 @@ def run_job(
             }
         ),
     )
-    score(network, part.test, classes, config, path)
+    score(network, part.test, classes, config, path, dataset.mirror_axes)
 
 
 def choose_device(config: Config) -> torch.device:

@@ -42,6 +42,7 @@ def predict(
     window: Sequence[int],
     overlap: float,
     mirror: bool = False,
+    mirror_axes: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Predict the class of each pixel by a sliding window.
 
@@ -57,6 +58,8 @@ def predict(
         Share by which neighbouring windows overlap.
     mirror : bool, optional
         Whether the logits are the mean over the windows mirrored along all sets of axes.
+    mirror_axes : sequence of int, optional
+        Spatial axes along which they are; by default all.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def predict(
 
     device = next(network.parameters()).device
     batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
-    axes = range(2, batch.ndim)
+    axes = range(2, batch.ndim) if mirror_axes is None else [2 + axis for axis in mirror_axes]
     flips = [c for n in range(len(axes) + 1) for c in combinations(axes, n)] if mirror else [()]
 
     def predictor(part: Tensor) -> Tensor:
@@ -88,6 +91,7 @@ def score(
     classes: Sequence[str],
     config: Config,
     folder: Path,
+    mirror_axes: Sequence[int] | None = None,
 ) -> None:
     """Predict and score `samples`; write ``predictions/ID.*`` and ``scores.csv`` to `folder`.
 
@@ -101,7 +105,9 @@ def score(
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["image", "class", "region", *METRICS, *COUNTS])
     for sample in samples:
-        label = predict(network, sample.image, config.train.crop, config.overlap, config.mirror)
+        label = predict(
+            network, sample.image, config.train.crop, config.overlap, config.mirror, mirror_axes
+        )
         path = prediction_path(folder, sample.id, label.ndim)
         save_label(path, label, len(classes), sample.spacing)
         for region, inside in regions(sample).items():

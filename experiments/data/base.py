@@ -57,6 +57,8 @@ class Dataset:
     """ids to train on"""
     test: tuple[str, ...] = ()
     """ids to score"""
+    mirror_axes: tuple[int, ...] | None = None
+    """spatial axes along which mirroring leaves the classes as they are; none given: all"""
     divided_groups: bool = False
     """whether the owners' split has samples of one group on both sides, by their own choice"""
 

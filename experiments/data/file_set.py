@@ -59,6 +59,8 @@ class FileSet(DataConfig):
     cache: bool = True
     """keep prepared arrays in TUBESKEL_CACHE, else in ~/.cache/tubeskel"""
 
+    mirror_axes: ClassVar[tuple[int, ...] | None] = None
+    """spatial axes along which mirroring leaves the classes as they are; none given: all"""
     divided_groups: ClassVar[bool] = False
     """whether the owners' split has samples of one group on both sides"""
 
@@ -91,7 +93,14 @@ class FileSet(DataConfig):
                 parts[case.part].append(sample.id)
         _check_channels(root, samples)
         train, test = tuple(parts["train"]), tuple(parts["test"])
-        return Dataset(tuple(samples), self.class_names(), train, test, self.divided_groups)
+        return Dataset(
+            tuple(samples),
+            self.class_names(),
+            train,
+            test,
+            self.mirror_axes,
+            self.divided_groups,
+        )
 
     def cases(self, root: Path) -> Sequence[Case]:
         """Return the cases below `root`; raise DataError if the folders are not as published."""

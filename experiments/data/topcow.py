@@ -45,6 +45,8 @@ class TopCoW(FileSet, data_set="topcow"):
     modality: Literal["ct", "mr", "both"] = "both"
     """angiographies to take"""
 
+    # Mirroring along the last axis, from right to left, would make R-PCA of L-PCA.
+    mirror_axes: ClassVar[tuple[int, ...] | None] = (0, 1)
     summary: ClassVar[str] = "TopCoW: circle of Willis, 3D, 13 classes (Yang et al. 2023)"
 
     def cases(self, root: Path) -> Sequence[Case]:

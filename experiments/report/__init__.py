@@ -72,8 +72,9 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
     if lines:
         baselines = ", ".join(dict.fromkeys(folder.config.baseline for folder in folders))
         caption = (
-            f"Paired differences, from {baselines} where no other arm is named: mean, 95 % interval "
-            "over images (thick) and over images and seeds (thin). Filled: found by both tests, corrected for the metrics."
+            f"Paired differences, from {baselines} where no other arm is named: mean, 95 % "
+            "interval over images (thick) and over images and seeds (thin). Filled: found by both "
+            "tests, corrected for the metrics."
         )
         blocks += [
             Heading("Differences"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +86,7 @@ class Contrast:
     minus: tuple[str, ...]
 
 
-def contrasts(arms: Mapping[str, ArmConfig]) -> list[Contrast]:
+def contrasts(arms: dict[str, ArmConfig]) -> list[Contrast]:
     """Return each arm against those it names, by default the first, and the interaction."""
     first = next(iter(arms))
     pairs = [
@@ -98,7 +98,7 @@ def contrasts(arms: Mapping[str, ArmConfig]) -> list[Contrast]:
     return pairs + interaction(arms)
 
 
-def interaction(arms: Mapping[str, ArmConfig]) -> list[Contrast]:
+def interaction(arms: dict[str, ArmConfig]) -> list[Contrast]:
     """Return what Skeleton Recall does without deep supervision less what it does with it.
 
     It needs four arms: an arm with the recall, the same without heads, and both without recall.
@@ -134,7 +134,7 @@ def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Findin
     found = []
     for column in COLUMNS:
         plus, minus = (
-            sum(scores.table(name, column.metric, region) for name in names)
+            np.sum([scores.table(name, column.metric, region) for name in names], axis=0)
             for names in (contrast.plus, contrast.minus)
         )
         differences = scores.by_unit(plus - minus) * column.factor
@@ -146,7 +146,10 @@ def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Findin
         found = [(column, replace(c, detectable=np.nan)) for column, c in found]
     p_values = holm([comparison.p_value for _, comparison in found])
     wide = holm([comparison.wide_p for _, comparison in found])
-    return [Finding(*pair, *p, possible) for pair, *p in zip(found, p_values, wide, strict=True)]
+    return [
+        Finding(column, comparison, p, wide_p, possible)
+        for (column, comparison), p, wide_p in zip(found, p_values, wide, strict=True)
+    ]
 
 
 def verdict(contrast: Contrast, findings: Sequence[Finding]) -> str:

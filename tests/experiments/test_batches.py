@@ -1,5 +1,7 @@
 """Batches depend on seed, fold and iteration only, and image and label stay together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,17 @@ def test_image_and_label_are_moved_alike():
     for iteration in range(5):
         image, target = stream([sample], GEOMETRY, batch_size=1).batch(iteration)
         assert ((image[0, 0] > 0.5) == (target[0] > 0)).float().mean() > 0.98
+
+
+def test_mirroring_is_along_the_allowed_axes_only():
+    """Where it would make a left structure a right one."""
+    label = np.zeros((16, 16), np.uint8)
+    label[2:5, 2:8] = 1
+    sample = Sample("a", np.zeros((1, 16, 16), np.float32), label)
+    mirror = AugmentConfig(flip=0.5, rotate=0, zoom=0, contrast=0, brightness=0, noise=0)
+    batches = replace(stream([sample], mirror, batch_size=1, crop=(16, 16)), mirror_axes=(0,))
+    seen = {batches.batch(i)[1][0].numpy().tobytes() for i in range(20)}
+    assert seen == {label.tobytes(), label[::-1].tobytes()}
 
 
 def test_mirroring_gives_all_four_orientations():

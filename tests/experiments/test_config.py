@@ -40,6 +40,10 @@ def test_numbers_in_yaml_1_1_notation_are_numbers(mapping):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"arms": {"a": {"loss": "ce"}, "b": {"loss": "ce", "against": ["x"]}}},
+            r"arms.b.against = 'x': no other arm, known: a",
+        ),
         ({"trian": {}}, r"unknown field 'trian': did you mean 'train'\?"),
         ({"train": {"iteration": 3}}, r"unknown field 'train.iteration': .*'iterations'"),
         ({"data": {"name": "synthetic_tubes", "cuont": 3}}, r"'data.cuont': .*'count'"),

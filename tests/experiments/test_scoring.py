@@ -62,6 +62,22 @@ def test_windows_are_joined_to_the_whole_image(mirror, shape):
     np.testing.assert_array_equal(label, image[0])
 
 
+def test_mirroring_in_prediction_is_along_the_allowed_axes_only():
+    class Sided(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            side = torch.linspace(-1, 1, x.shape[-1]).expand(x[:, :1].shape)
+            return torch.cat([torch.zeros_like(side), side], 1)
+
+    image = np.zeros((1, 16, 16), np.float32)
+    label = predict(Sided(), image, (16, 16), 0.0, mirror=True, mirror_axes=(0,))
+    assert (label[:, 8:] == 1).all()
+    assert not label[:, :8].any()
+
+
 def test_mirroring_takes_the_mean_of_all_orientations():
     image = np.full((1, 16, 16), 0.4, np.float32)
     tilted = Fixed(2, tilt=1.0)
