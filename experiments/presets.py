@@ -1,6 +1,12 @@
 """Presets: values of many fields by one name; what a config file gives itself goes first.
 
-``topomortar`` is the published protocol of Valverde et al. (BMVC 2025). ``nnunet2d`` and
+``topomortar`` is the published protocol of Valverde et al. (BMVC 2025), with these differences:
+their Dice is taken for each sample and includes the background, ours is pooled over the batch and
+of the foreground; their clDice loss is half Dice and half clDice with 3 iterations, without
+cross-entropy, ours is added to Dice + cross-entropy; and the details of the augmentation are ours.
+Its numbers are therefore to be compared within a run first, with published ones with care.
+
+``nnunet2d`` and
 ``nnunet3d`` take nnU-Net's schedule, and a network sized by crop and spacing. ``tiny`` is for
 trials on a CPU.
 """
