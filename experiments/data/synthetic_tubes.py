@@ -101,7 +101,7 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
                 break
             fewer = drawn.copy()
             fewer[max(0, start - radius[start]) : start + GAP_LENGTH + radius[start]] = False
-            more = np.count_nonzero(inside & ~covered(fewer, radius))
+            more = int(np.count_nonzero(inside & ~covered(fewer, radius)))
             if more > wanted and rng.random() > (wanted - dark) / (more - dark):
                 break
             drawn, dark = fewer, more

@@ -149,8 +149,8 @@ def how_compared(runs: Sequence[tuple[RunFolder, Scores, Findings]]) -> str:
         "trainings differ. Over images and seeds: images and seeds are crossed random "
         "effects; Student's interval and test with the variance of both, Satterthwaite's degrees "
         "of freedom. This says what other seeds would give; a difference counts as detected "
-        "beyond these trainings only if both tests find it. With two seeds the second interval is right in about 90 % of "
-        "cases, not 95 %. In a cross-validation the images of a fold share their network, which "
+        "beyond these trainings only if both tests find it. With two seeds the second "
+        "interval is right in about 90 % of cases, not 95 %. In a cross-validation the images of a fold share their network, which "
         "neither accounts for. All p-values are corrected for the number of metrics (Holm), not "
         f"for the {families} of arm, data set and region: by chance one in {1 / SIGNIFICANCE:.0f} "
         "of these has a finding. Effect size: mean over standard deviation of the images' "
@@ -198,19 +198,23 @@ def data_section(
             f"{dataset}"
         )
         return [Heading("Data set", 3), Paragraph(text)]
-    radius = max(arm.radius for arm in folder.config.arms.values())
-    facts = describe(dataset, radius)
-    blocks: list[Block] = [Heading("Data set", 3), tables.facts_table(facts)]
-    share = sum(one.foreground for one in facts.classes)
-    blocks.append(
-        Paragraph(
-            "Where a structure is thinner than the tube, the tube is the structure and Skeleton "
-            f"Recall is plain recall. Foreground is {100 * share:.1f} % of the pixels; a "
-            f"prediction of foreground everywhere would reach a DSC of about "
-            f"{200 * share / (1 + share):.0f} %."
-        )
+    return facts_of(folder, dataset) + examples(folder, scores, dataset, prefix)
+
+
+def facts_of(folder: RunFolder, dataset: Dataset) -> list[Block]:
+    """Return what the data set is made of, for the radius of each arm that recalls tubes."""
+    arms = folder.config.arms.values()
+    recall = [arm for arm in arms if "srl" in LOSSES[arm.loss]] or arms
+    radii = dict.fromkeys(arm.radius for arm in recall)
+    facts = [describe(dataset, radius) for radius in radii]
+    share = sum(one.foreground for one in facts[0].classes)
+    text = (
+        "Where a structure is thinner than the tube, the tube is the structure and Skeleton Recall "
+        f"is plain recall. Foreground is {100 * share:.1f} % of the pixels; a prediction of "
+        "foreground everywhere would reach a DSC of about "
+        f"{200 * share / (1 + share):.0f} %."
     )
-    return blocks + examples(folder, scores, dataset, prefix)
+    return [Heading("Data set", 3), *map(tables.facts_table, facts), Paragraph(text)]
 
 
 def examples(folder: RunFolder, scores: Scores, dataset: Dataset, prefix: str) -> list[Block]:

@@ -19,6 +19,7 @@ from experiments.report import figures, write_report
 from experiments.report.document import Figure, Listing, Paragraph, Table, to_html, to_markdown
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
 from experiments.report.scores import COLUMNS, COUNTS, Scores, read_scores
+from experiments.report.sections import facts_of
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS, prediction_path, save_label
 from experiments.statistics import Comparison
@@ -232,6 +233,15 @@ def test_differences_that_no_test_could_find_are_not_said_to_be_detectable(image
     assert (
         "too few images for any finding" in verdict(Contrast("b", "a", ("b",), ("a",)), found)
     ) != possible
+
+
+def test_the_facts_are_of_each_radius_that_an_arm_with_recall_has(run):
+    arms = {"plain": ArmConfig("dice_ce", radius=4)}
+    arms |= {f"r{radius}": ArmConfig("dice_ce_srl", radius=radius) for radius in (2, 3)}
+    other = replace(run, config=replace(run.config, arms=arms))
+    dataset = run.config.data.load()
+    facts = [block.caption for block in facts_of(other, dataset)[1:-1]]
+    assert [re.search(r"radius (\d)", caption)[1] for caption in facts] == ["2", "3"]
 
 
 def test_arms_are_compared_with_the_first_or_those_they_name():
