@@ -3,6 +3,7 @@
 config.yaml            the resolved config
 jobs/ARM/fold0_seed0/  log.jsonl, gradients.jsonl, checkpoint.pt, cost.json, scores.csv,
                        predictions/ID.png (ID.nii.gz in 3D);
+                       arm.yaml: the fields of the arm that was trained;
                        environment.json: versions, processor, ..., one entry for each distinct
                        one; error.txt: why the last attempt failed
 report/                report.html, report.md, its tables and figures
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from experiments.config import Config, load, to_mapping, to_yaml
 from experiments.errors import RunError
@@ -115,8 +118,38 @@ class RunFolder:
         return self.path / "jobs" / job.arm / f"fold{job.fold}_seed{job.seed}"
 
     def is_done(self, job: Job) -> bool:
-        """Tell whether a job is trained and scored."""
+        """Tell whether a job is trained and scored.
+
+        Raises
+        ------
+        RunError
+            If its folder holds a job of an arm with other fields.
+        """
+        self.check_arm(job)
         return (self.job_path(job) / "scores.csv").is_file()
+
+    def check_arm(self, job: Job) -> None:
+        """Raise RunError if the folder of a job was made by an arm with other fields."""
+        path = self.job_path(job) / "arm.yaml"
+        if not path.is_file():
+            return
+        before, now = yaml.safe_load(path.read_text(encoding="utf-8")), self._arm_fields(job)
+        for name in before:
+            if name in now and before[name] != now[name]:
+                raise RunError(
+                    f"{path.parent} was made with {name} = {before[name]!r}, not {now[name]!r}: "
+                    "name the arm otherwise, or delete the folder"
+                )
+
+    def note_arm(self, job: Job) -> None:
+        """Note the fields of the arm that a job trains, or check them against those noted."""
+        self.check_arm(job)
+        write_text(self.job_path(job) / "arm.yaml", yaml.safe_dump(self._arm_fields(job)))
+
+    def _arm_fields(self, job: Job) -> dict[str, Any]:
+        arm: dict[str, Any] = to_mapping(self.config)["arms"][job.arm]
+        del arm["against"]  # which the report alone reads
+        return arm
 
     def note_environment(self, job: Job, entry: dict[str, Any]) -> None:
         """Note an environment in which a part of a job was made, if it is new."""

@@ -61,6 +61,7 @@ def run_job(
         keep_freed_memory()
     path = folder.job_path(job)
     path.mkdir(parents=True, exist_ok=True)
+    folder.note_arm(job)
     folder.note_environment(job, environment(device))
     channels, classes = part.train[0].image.shape[0], dataset.classes
     store = Store(part.train, device)

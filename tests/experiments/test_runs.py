@@ -20,6 +20,7 @@ from experiments.batches import BatchStream
 from experiments.config import from_mapping
 from experiments.data import Dataset, Sample, splits
 from experiments.errors import ConfigError, RunError
+from experiments.files import write_text
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS, load_label, prediction_path
 
@@ -96,6 +97,24 @@ def test_a_run_leaves_what_it_promises(config):
         tested += [row["image"] for row in rows if job.arm == "dice_ce"]
         assert not [name for name in os.listdir(path) if name.startswith(".")]
     assert sorted(tested) == [f"tubes_{i:03d}" for i in range(6)]
+
+
+def test_a_job_of_an_arm_with_other_fields_is_refused(mapping):
+    """Also where the arm was taken from the config, and came back with other fields."""
+    arms = mapping["arms"]
+    folder = RunFolder.create(from_mapping(mapping))
+    job = Job("dice_ce_srl", 0, 0)
+    folder.job_path(job).mkdir(parents=True)
+    folder.note_arm(job)
+    write_text(folder.job_path(job) / "scores.csv", "")
+    assert folder.is_done(job)
+    RunFolder.create(from_mapping(mapping | {"arms": {"dice_ce": arms["dice_ce"]}}))
+    changed = {"loss": "dice_ce_srl", "radius": 3}
+    again = RunFolder.create(from_mapping(mapping | {"arms": arms | {"dice_ce_srl": changed}}))
+    with pytest.raises(RunError, match="was made with radius = 2, not 3"):
+        again.is_done(job)
+    (folder.job_path(job) / "arm.yaml").unlink()
+    assert again.is_done(job)
 
 
 def test_volumes_of_several_classes_are_trained_and_scored(mapping, tmp_path):
