@@ -12,7 +12,7 @@ from experiments.config import ArmConfig, to_yaml
 from experiments.data import Dataset, Sample
 from experiments.data.describe import describe
 from experiments.errors import DataError
-from experiments.losses import LOSSES, TOPOLOGY_TERMS
+from experiments.losses import LOSSES, TOPOLOGY_TERMS, ArmLoss
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
@@ -235,7 +235,7 @@ def examples(folder: RunFolder, scores: Scores, dataset: Dataset, prefix: str) -
 
 def example_figure(folder: RunFolder, scores: Scores, dataset: Dataset, arm: str) -> bytes:
     """Draw the images with the largest differences in DSC either way, and a typical one."""
-    from tubeskel import tubed_skeleton
+    import torch
 
     baseline = folder.config.baseline
     gain = 100 * (scores.per_image(arm, "dice") - scores.per_image(baseline, "dice"))
@@ -253,7 +253,9 @@ def example_figure(folder: RunFolder, scores: Scores, dataset: Dataset, arm: str
             a: find_prediction(folder, scores, a, sample.id, len(dataset.classes))
             for a in (baseline, arm)
         }
-        tube = tubed_skeleton(sample.label, radius=folder.config.arms[arm].radius)
+        tube = (
+            ArmLoss(folder.config.arms[arm]).tube(torch.from_numpy(sample.label)[None])[0].numpy()
+        )
         rows.append((f"{name}: {sample.id}, {gain[index]:+.1f}", sample, tube, predictions))
     return figures.overlays(rows)
 

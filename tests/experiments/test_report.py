@@ -19,7 +19,7 @@ from experiments.report import figures, write_report
 from experiments.report.document import Figure, Listing, Paragraph, Table, to_html, to_markdown
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
 from experiments.report.scores import COLUMNS, COUNTS, Scores, read_scores
-from experiments.report.sections import facts_of
+from experiments.report.sections import example_figure, facts_of
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import METRICS, prediction_path, save_label
 from experiments.statistics import Comparison
@@ -242,6 +242,17 @@ def test_the_facts_are_of_each_radius_that_an_arm_with_recall_has(run):
     dataset = run.config.data.load()
     facts = [block.caption for block in facts_of(other, dataset)[1:-1]]
     assert [re.search(r"radius (\d)", caption)[1] for caption in facts] == ["2", "3"]
+
+
+def test_examples_show_what_the_arm_recalls(run, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "overlays", lambda rows: shown.extend(rows) or b"")
+    arms = run.config.arms | {"dice_ce_srl": ArmConfig("dice_ce_srl", tube_from="mask")}
+    other = replace(run, config=replace(run.config, arms=arms))
+    example_figure(other, read_scores(run), run.config.data.load(), "dice_ce_srl")
+    assert len(shown) == 3
+    for _, sample, tube, _ in shown:
+        np.testing.assert_array_equal(tube, sample.label)
 
 
 def test_arms_are_compared_with_the_first_or_those_they_name():
