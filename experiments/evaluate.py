@@ -13,9 +13,9 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.files import write_text
 from experiments.report.document import Table
-from experiments.report.scores import COLUMNS, COUNTS, ratios
+from experiments.report.scores import COLUMNS, ratios
 from experiments.report.tables import spread
-from experiments.scoring import METRICS
+from experiments.scoring import COUNTS, METRICS
 from tubeskel.files.formats import format_of, read
 
 

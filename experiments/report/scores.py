@@ -13,9 +13,8 @@ import numpy as np
 from experiments.data import Dataset
 from experiments.errors import RunError
 from experiments.run_folder import Job, RunFolder
-from experiments.scoring import METRICS
+from experiments.scoring import COUNTS, METRICS
 
-COUNTS = ("true_positives", "false_positives", "false_negatives", "true_negatives")
 WHOLE = "image"
 """Name of the region that is the whole image; the only one of score files without regions."""
 

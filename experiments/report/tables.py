@@ -14,14 +14,13 @@ from experiments.report.findings import Contrast, Finding
 from experiments.report.published import PublishedRow, read_published
 from experiments.report.scores import (
     COLUMNS,
-    COUNTS,
     WHOLE,
     Scores,
     read_costs,
     read_rows,
 )
 from experiments.run_folder import RunFolder
-from experiments.scoring import METRICS
+from experiments.scoring import COUNTS, METRICS
 
 HEADINGS = [column.heading for column in COLUMNS]
 REGIONS = {WHOLE: "whole image", "field_of_view": "field of view"}

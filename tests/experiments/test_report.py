@@ -18,10 +18,10 @@ from experiments.files import write_text
 from experiments.report import figures, write_report
 from experiments.report.document import Figure, Listing, Paragraph, Table, to_html, to_markdown
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
-from experiments.report.scores import COLUMNS, COUNTS, Scores, read_scores
+from experiments.report.scores import COLUMNS, Scores, read_scores
 from experiments.report.sections import example_figure, facts_of
 from experiments.run_folder import Job, RunFolder
-from experiments.scoring import METRICS, prediction_path, save_label
+from experiments.scoring import COUNTS, METRICS, prediction_path, save_label
 from experiments.statistics import Comparison
 
 AGAINST = Contrast("dice_ce_srl", "dice_ce", ("dice_ce_srl",), ("dice_ce",))
