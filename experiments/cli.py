@@ -51,6 +51,8 @@ class EvaluateArguments:
     """folder of the ground truth"""
     out: Path | None = None
     """folder of scores.csv and scores.md; by default scores/ in the predictions' folder"""
+    ignore: int | None = None
+    """value of the ground truth whose pixels are not scored"""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     from experiments.evaluate import evaluate_folders
 
     out = parsed.out or parsed.predictions / "scores"
-    print(evaluate_folders(parsed.predictions, parsed.labels, out))
+    print(evaluate_folders(parsed.predictions, parsed.labels, out, parsed.ignore))
     print(f"scores: {out / 'scores.csv'}")
     return 0
 

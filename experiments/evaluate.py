@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from experiments.files import write_text
 from experiments.report.document import Table
 from experiments.report.scores import COLUMNS, ratios
 from experiments.report.tables import spread
-from experiments.scoring import COUNTS, METRICS
+from experiments.scoring import COUNTS, METRICS, score_classes
 from tubeskel.files.formats import format_of, read
 
 
@@ -28,7 +27,7 @@ class Row:
     scores: dict[str, float]
 
 
-def evaluate_folders(predictions: Path, labels: Path, out: Path) -> str:
+def evaluate_folders(predictions: Path, labels: Path, out: Path, ignore: int | None = None) -> str:
     """Score predictions, write ``scores.csv`` and ``scores.md`` to `out`, and return the Markdown.
 
     Parameters
@@ -38,6 +37,8 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path) -> str:
         without suffix. Labels without a prediction are an error; predictions without a label too.
         If both sides have one value beside 0, whichever it is, they are taken as the same class.
     out : Path
+    ignore : int, optional
+        Pixels of this value in the labels are not scored.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path) -> str:
         If a folder or a partner is missing, a file is no label map, or shapes or classes differ.
     """
     pairs = match(predictions, labels)
-    values = [(_values(p), _values(t)) for p, t in pairs.values()]
+    values = [(_values(p), _values(t) - {ignore}) for p, t in pairs.values()]
     predicted, wanted = (sorted(set().union(*side)) for side in zip(*values, strict=True))
     if len(predicted) <= 1 and len(wanted) <= 1:
         classes = wanted or predicted or [1]
@@ -55,7 +56,11 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path) -> str:
         codes = {value: index for index, value in enumerate(classes, start=1)}
     if len(classes) > 254:
         raise DataError(f"{labels} has {len(classes)} different values, as images and not labels")
-    rows = [row for name, pair in pairs.items() for row in score_pair(name, *pair, classes, codes)]
+    rows = [
+        Row(name, str(classes[index - 1]), scores)
+        for name, pair in pairs.items()
+        for index, scores in score_pair(*pair, codes, len(classes) + 1, ignore).items()
+    ]
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "scores.csv", to_csv(rows))
     text = summary(rows)
@@ -73,22 +78,21 @@ def match(predictions: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def score_pair(
-    name: str, prediction: Path, label: Path, classes: list[int], codes: dict[int, int]
-) -> Iterable[Row]:
-    """Score one prediction, a row for each class."""
-    from tubeskel.metrics import evaluate
-
-    predicted, wanted = (_encode(_read(path), codes) for path in (prediction, label))
-    if predicted.shape != wanted.shape:
-        raise DataError(f"{prediction} has shape {predicted.shape}, {label} {wanted.shape}")
+    prediction: Path, label: Path, codes: dict[int, int], num_classes: int, ignore: int | None
+) -> dict[int, dict[str, float]]:
+    """Score one prediction; give for each class what stands in its row."""
+    predicted, truth = _read(prediction), _read(label)
+    if predicted.shape != truth.shape:
+        raise DataError(f"{prediction} has shape {predicted.shape}, {label} {truth.shape}")
     if predicted.ndim not in (2, 3):
         raise DataError(f"{prediction} has {predicted.ndim} axes: allowed are 2 or 3")
-    scores = evaluate(predicted, wanted, num_classes=len(classes) + 1)
-    for index, of_class in scores.items():
-        p, t = predicted == index, wanted == index
-        counts = [np.count_nonzero(both) for both in (p & t, p & ~t, ~p & t, ~p & ~t)]
-        kept = {metric: of_class[metric] for metric in METRICS}
-        yield Row(name, str(classes[index - 1]), kept | dict(zip(COUNTS, counts, strict=True)))
+    region = None if ignore is None else truth != ignore
+    scores = score_classes(_encode(predicted, codes), _encode(truth, codes), region, num_classes)
+    kinds = (*(float,) * len(METRICS), *(int,) * len(COUNTS))
+    return {
+        index: {n: kind(x) for n, kind, x in zip((*METRICS, *COUNTS), kinds, texts, strict=True)}
+        for index, texts in scores.items()
+    }
 
 
 def to_csv(rows: list[Row]) -> str:

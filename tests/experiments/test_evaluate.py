@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import cli
-from experiments.scoring import METRICS
+from experiments.scoring import COUNTS, METRICS
 from tubeskel.metrics import evaluate
 
 
@@ -112,3 +112,16 @@ def test_what_cannot_be_scored_is_named(tmp_path, capsys, spoil, message):
 def test_a_missing_folder_is_named(tmp_path, capsys):
     assert cli.main(["evaluate", "--predictions", str(tmp_path / "x"), "--labels", "y"]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_ignored_pixels_are_not_scored(tmp_path, capsys):
+    label = truth((20, 20))
+    prediction = label.copy()
+    label[:, 18:], prediction[:, 18:] = 9, 1
+    write(tmp_path / "p", "a.png", prediction)
+    write(tmp_path / "t", "a.png", label)
+    folders = ["--predictions", str(tmp_path / "p"), "--labels", str(tmp_path / "t")]
+    assert cli.main(["evaluate", *folders, "--ignore", "9"]) == 0
+    rows = read_scores(tmp_path / "p" / "scores")
+    assert [(row["class"], float(row["dice"])) for row in rows] == [("1", 1.0), ("2", 1.0)]
+    assert sum(int(rows[0][name]) for name in COUNTS) == 20 * 18

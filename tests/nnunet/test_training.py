@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed; `make test-nnunet` has it")
 
+from experiments.evaluate import evaluate_folders
 from tubeskel.nnunet import TRAINER_FOLDER
 from tubeskel.nnunet.__main__ import main
 
@@ -76,10 +77,12 @@ def test_2d_killed_resumed_and_predicted(nnunet, images, tmp_path):
     arguments += ["-i", nnunet.raw / images / "imagesTr", "-o", tmp_path, "-npp", 1, "-nps", 1]
     nnunet("nnUNetv2_predict", *arguments)
     assert len(list(tmp_path.glob("*.tif"))) == 6
+    scores = evaluate_folders(tmp_path, nnunet.raw / images / "labelsTr", tmp_path / "scores")
+    assert "Scores of 6 images" in scores
 
 
 @pytest.mark.parametrize("trainer", ["TinyDiceCE", "TinySkeletonRecall", "TinySoftClDice"])
-def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer):
+def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer, tmp_path):
     (nnunet.preprocessed / volumes / "tubeskel.yaml").write_text("iterations: 3\n")
     text = nnunet.train(volumes, "3d_fullres", trainer)
     fold = nnunet.fold(volumes, trainer, "3d_fullres")
@@ -93,3 +96,11 @@ def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer):
     assert np.isfinite(terms).all()
     validated = trainer == "TinySkeletonRecall"
     assert (fold / "validation" / "summary.json").is_file() == validated
+    if validated:
+        labels = nnunet.raw / volumes / "labelsTr"
+        kept = {path.name for path in (fold / "validation").glob("*.nii.gz")}
+        (tmp_path / "labels").mkdir()
+        for name in kept:
+            (tmp_path / "labels" / name).symlink_to(labels / name)
+        scores = evaluate_folders(fold / "validation", tmp_path / "labels", tmp_path / "scores", 3)
+        assert f"Scores of {len(kept)} images" in scores
