@@ -98,7 +98,7 @@ def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer, tmp_path):
     assert (fold / "validation" / "summary.json").is_file() == validated
     if validated:
         labels = nnunet.raw / volumes / "labelsTr"
-        kept = {path.name for path in (fold / "validation").glob("*.nii.gz")}
+        kept = {path.name for path in (fold / "validation").glob("*.tif")}
         (tmp_path / "labels").mkdir()
         for name in kept:
             (tmp_path / "labels" / name).symlink_to(labels / name)
