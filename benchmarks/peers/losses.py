@@ -162,13 +162,6 @@ PEERS = (
         devices=ANYWHERE,
     ),
     Peer(
-        *("monai-soft-cldice", "srl_loss", "SoftclDiceLoss, for scale", *MONAI),
-        _monai_soft_cldice,
-        same_result=False,
-        quick=False,
-        devices=ANYWHERE,
-    ),
-    Peer(
         "torch",
         "dice_ce_srl_loss",
         "eager: written as nnU-Net computes its losses",
