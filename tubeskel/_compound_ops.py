@@ -56,18 +56,13 @@ def _(sums: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor]:
     return sums.new_empty((), dtype=real), sums.new_empty(3, dtype=real), torch.empty_like(sums)
 
 
-def _refuse_second_derivative() -> None:
-    if torch.is_grad_enabled():
-        raise RuntimeError("dice_ce_srl_loss has no second derivative; do not pass create_graph")
-
-
 def _save_logits(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     logits, target, tube, *ctx.options, _ = inputs
     ctx.save_for_backward(logits, target, tube)
 
 
 def _logits_gradient(ctx: Any, grad_sums: Tensor) -> tuple[Any, ...]:
-    _refuse_second_derivative()
+    _torch_ops.refuse_second_derivative("dice_ce_srl_loss")
     grad = _ops.compound_gradient(grad_sums.contiguous(), *ctx.saved_tensors, *ctx.options)
     return grad, *(None,) * 6
 
@@ -83,7 +78,7 @@ def _save_derivatives(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, .
 def _sums_gradient(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple[Any, ...]:
     if grad_loss is None:
         return None, *(None,) * ctx.others
-    _refuse_second_derivative()
+    _torch_ops.refuse_second_derivative("dice_ce_srl_loss")
     (derivatives,) = ctx.saved_tensors
     return grad_loss * derivatives, *(None,) * ctx.others  # of float64
 

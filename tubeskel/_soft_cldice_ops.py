@@ -76,10 +76,7 @@ def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _probabilities_gradient(ctx: Any, grad_sums: Tensor) -> tuple[Any, ...]:
-    if torch.is_grad_enabled():
-        raise RuntimeError(
-            "soft_cldice_loss has no second derivative; do not pass create_graph=True"
-        )
+    _torch_ops.refuse_second_derivative("soft_cldice_loss")
     grad = _ops.soft_cldice_gradient(grad_sums.contiguous(), *ctx.saved_tensors, *ctx.options)
     return grad, *(None,) * 5
 

@@ -231,12 +231,17 @@ def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     ctx.made = [grad] if with_grad else []
 
 
+def refuse_second_derivative(name: str) -> None:
+    """Raise RuntimeError in a backward pass that shall itself be differentiated."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(f"{name} has no second derivative; do not pass create_graph=True")
+
+
 def _pass_gradient_on(ctx: Any, grad_loss: Tensor | None, *unused: Any) -> tuple[Any, ...]:
     none = (None,) * 7
     if grad_loss is None:
         return None, *none
-    if torch.is_grad_enabled():
-        raise RuntimeError("srl_loss has no second derivative; do not pass create_graph=True")
+    refuse_second_derivative("srl_loss")
     made = ctx.made.pop() if ctx.made else None
     # A subclass is a tracer, which has no value to look at.
     if made is not None and type(grad_loss) is Tensor and grad_loss.item() == 1:
