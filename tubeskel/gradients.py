@@ -212,7 +212,10 @@ def term_gradients(
     if label is not None:
         tube = tube.masked_fill((labels.long() == label) | (tube == label), 0)
 
-    z = logits.detach().double().contiguous().requires_grad_()
+    z = logits.detach().double().contiguous()
+    # Of a sigmoid s (1 - s), where 1 - s would be cancelled.
+    slope = z.softmax(1) if softmax else z.sigmoid() * (-z).sigmoid()
+    z.requires_grad_()
     found = {}
     for name, term in terms.items():
         with torch.enable_grad():
@@ -226,7 +229,7 @@ def term_gradients(
             )
         (gradient,) = torch.autograd.grad(value.reshape(()), z)
         found[name] = TermGradient(
-            value.item(), gradient, _by_probabilities(gradient, z.detach(), softmax)
+            value.item(), gradient, _by_probabilities(gradient, slope, softmax)
         )
     mask = tube.unsqueeze(1) != 0 if softmax else tube != 0
     closed_form = recall_gradient(tube, logits.shape[1], activation=activation)
@@ -295,11 +298,9 @@ def recall_gradient(
     return -y / (total.clamp(min=1) * present * (1 if batch else len(y)))
 
 
-def _by_probabilities(gradient: Tensor, z: Tensor, softmax: bool) -> Tensor:
-    if not softmax:
-        return _quotient(gradient, z.sigmoid() * (-z).sigmoid())  # 1 - s would be cancelled
-    quotients = _quotient(gradient, z.softmax(1))
-    return quotients[:, 1:] - quotients[:, :1]
+def _by_probabilities(gradient: Tensor, slope: Tensor, softmax: bool) -> Tensor:
+    quotients = _quotient(gradient, slope)
+    return quotients[:, 1:] - quotients[:, :1] if softmax else quotients
 
 
 def _quotient(gradient: Tensor, s: Tensor) -> Tensor:
