@@ -12,7 +12,7 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.files import write_text
 from experiments.report.document import Table
-from experiments.report.scores import COLUMNS, ratios
+from experiments.report.scores import COLUMNS, Column, ratios
 from experiments.report.tables import spread
 from experiments.scoring import COUNTS, METRICS, score_classes
 from tubeskel.files.formats import format_of, read
@@ -87,21 +87,17 @@ def score_pair(
     if predicted.ndim not in (2, 3):
         raise DataError(f"{prediction} has {predicted.ndim} axes: allowed are 2 or 3")
     region = None if ignore is None else truth != ignore
-    scores = score_classes(_encode(predicted, codes), _encode(truth, codes), region, num_classes)
-    kinds = (*(float,) * len(METRICS), *(int,) * len(COUNTS))
-    return {
-        index: {n: kind(x) for n, kind, x in zip((*METRICS, *COUNTS), kinds, texts, strict=True)}
-        for index, texts in scores.items()
-    }
+    return score_classes(_encode(predicted, codes), _encode(truth, codes), region, num_classes)
 
 
 def to_csv(rows: list[Row]) -> str:
     """Return the rows as CSV, in the columns of a run's ``scores.csv``."""
     text = io.StringIO()
-    names = (*METRICS, *COUNTS)
+    names = [name for name in (*METRICS, *COUNTS) if any(name in row.scores for row in rows)]
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["image", "class", "region", *names])
-    lines.writerows([r.image, r.label, "image", *(r.scores[n] for n in names)] for r in rows)
+    for row in rows:
+        lines.writerow([row.image, row.label, "image", *(row.scores.get(n, "") for n in names)])
     return text.getvalue()
 
 
@@ -109,17 +105,23 @@ def summary(rows: list[Row]) -> str:
     """Return mean and standard deviation over the images for each class, and pooled scores."""
     labels = list(dict.fromkeys(row.label for row in rows))
     images = len(rows) // len(labels)
+    columns = [c for c in COLUMNS if any(c.metric in row.scores for row in rows)]
     lines = []
     for label in labels:
         of_class = [row.scores for row in rows if row.label == label]
-        cells = [spread(np.array([s[c.metric] for s in of_class]) * c.factor) for c in COLUMNS]
+        cells = [_spread(of_class, column) for column in columns]
         lines.append([label, "per image", *cells])
         sums = ratios(*(np.array([sum(s[name] for s in of_class)]) for name in COUNTS))
-        cells = [spread(sums[c.metric] * c.factor) if c.metric in sums else "" for c in COLUMNS]
+        cells = [spread(sums[c.metric] * c.factor) if c.metric in sums else "" for c in columns]
         lines.append([label, "pooled", *cells])
-    header = ["class", "aggregation", *(column.heading for column in COLUMNS)]
+    header = ["class", "aggregation", *(column.heading for column in columns)]
     caption = f"Scores of {images} images: mean ± standard deviation; pooled: of summed counts"
     return Table(caption, header, lines, (1,)).markdown() + "\n"
+
+
+def _spread(scores: list[dict[str, float]], column: Column) -> str:
+    there = [values[column.metric] for values in scores if column.metric in values]
+    return spread(np.array(there) * column.factor)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

@@ -28,9 +28,10 @@ METRICS = (
     "false_positive_rate",
     "betti_0_error",
     "betti_1_error",
+    "betti_2_error",
     "euler_error",
 )
-
+"""The scores, in the order of a score file's columns; Betti-2 errors are of volumes alone."""
 
 COUNTS = ("true_positives", "false_positives", "false_negatives", "true_negatives")
 
@@ -103,7 +104,7 @@ def score(
     (folder / "predictions").mkdir(exist_ok=True)
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["image", "class", "region", *METRICS, *COUNTS])
+    rows.writerow(["image", "class", "region", *metrics_of(samples[0].label.ndim), *COUNTS])
     for sample in samples:
         label = predict(
             network, sample.image, config.train.crop, config.overlap, config.mirror, mirror_axes
@@ -112,7 +113,7 @@ def score(
         save_label(path, label, len(classes), sample.spacing)
         for region, inside in regions(sample).items():
             for index, values in score_classes(label, sample.label, inside, len(classes)).items():
-                rows.writerow([sample.id, classes[index], region, *values])
+                rows.writerow([sample.id, classes[index], region, *values.values()])
     write_text(folder / "scores.csv", table.getvalue())
 
 
@@ -126,10 +127,15 @@ def regions(sample: Sample) -> dict[str, np.ndarray | None]:
     return found
 
 
+def metrics_of(axes: int) -> tuple[str, ...]:
+    """Return which of the METRICS images (2 axes) or volumes (3) have."""
+    return METRICS if axes == 3 else tuple(name for name in METRICS if name != "betti_2_error")
+
+
 def score_classes(
     label: np.ndarray, truth: np.ndarray, region: np.ndarray | None, num_classes: int
-) -> dict[int, list[str]]:
-    """Return for each foreground class its METRICS and COUNTS within the region, as text."""
+) -> dict[int, dict[str, float]]:
+    """Return for each foreground class its scores and COUNTS within the region."""
     from tubeskel.metrics import evaluate
 
     truth = truth if region is None else np.where(region, truth, 0)
@@ -139,8 +145,8 @@ def score_classes(
     for index, values in scores.items():
         predicted, true = label[inside] == index, truth[inside] == index
         counts = (predicted & true, predicted & ~true, ~predicted & true, ~predicted & ~true)
-        rows[index] = [repr(float(values[name])) for name in METRICS]
-        rows[index] += [str(np.count_nonzero(pixels)) for pixels in counts]
+        rows[index] = {name: float(values[name]) for name in metrics_of(truth.ndim)}
+        rows[index] |= dict(zip(COUNTS, map(np.count_nonzero, counts), strict=True))
     return rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.config import ArmConfig
 from experiments.losses import LOSSES
-from experiments.report.scores import COLUMNS, WHOLE, Column, Scores
+from experiments.report.scores import WHOLE, Column, Scores
 from experiments.statistics import SIGNIFICANCE, Comparison, compare, holm, smallest_p
 
 
@@ -132,7 +132,7 @@ def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Findin
     Units are the groups of images where the data set has them, each averaged, otherwise the images.
     """
     found = []
-    for column in COLUMNS:
+    for column in scores.columns:
         plus, minus = (
             np.sum([scores.table(name, column.metric, region) for name in names], axis=0)
             for names in (contrast.plus, contrast.minus)

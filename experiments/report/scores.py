@@ -47,6 +47,7 @@ COLUMNS = (
     Column("false_positive_rate", "FPR", 100, False),
     Column("betti_0_error", "Betti-0 error", 1, False),
     Column("betti_1_error", "Betti-1 error", 1, False),
+    Column("betti_2_error", "Betti-2 error", 1, False),
 )
 
 
@@ -82,6 +83,12 @@ class Scores:
     missing: int
     values: dict[str, np.ndarray]
     units: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The metrics of which there is a score: of images, there is no Betti-2 error."""
+        known = [~np.isnan(values).all(axis=(0, 1, 2, 3)) for values in self.values.values()]
+        return tuple(c for c in COLUMNS if any(there[METRICS.index(c.metric)] for there in known))
 
     def table(self, arm: str, metric: str, region: str = WHOLE, of_class: str = "") -> np.ndarray:
         """Return (seeds, images), the mean over the foreground classes or one of them."""

@@ -16,7 +16,7 @@ from experiments.losses import LOSSES, TOPOLOGY_TERMS, ArmLoss
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
-from experiments.report.scores import COLUMNS, WHOLE, Scores, read_curves, read_lines
+from experiments.report.scores import WHOLE, Scores, read_curves, read_lines
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import load_label
 from experiments.statistics import POWER, SIGNIFICANCE, smallest_p
@@ -109,7 +109,8 @@ def what_is_compared(scores: Scores) -> str:
             "the differences of a group's images are averaged first, since they are not "
             "independent."
         )
-    smallest, tests = smallest_p(units, len(COLUMNS)), len(COLUMNS)
+    tests = len(scores.columns)
+    smallest = smallest_p(units, tests)
     if smallest > SIGNIFICANCE:
         text += (
             f" With {units} of them the smallest p-value that the test over images can give is "

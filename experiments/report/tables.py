@@ -15,6 +15,7 @@ from experiments.report.published import PublishedRow, read_published
 from experiments.report.scores import (
     COLUMNS,
     WHOLE,
+    Column,
     Scores,
     read_costs,
     read_rows,
@@ -22,42 +23,48 @@ from experiments.report.scores import (
 from experiments.run_folder import RunFolder
 from experiments.scoring import COUNTS, METRICS
 
-HEADINGS = [column.heading for column in COLUMNS]
 REGIONS = {WHOLE: "whole image", "field_of_view": "field of view"}
 Run = tuple[RunFolder, Scores]
 
 
 def main_table(runs: Sequence[Run]) -> Table:
     """Return the scores of all arms and data sets as in Table 1 of the paper, beside others'."""
-    published, _ = read_published()
+    known = {column.metric for _, scores in runs for column in scores.columns}
+    published = read_published()[0]
+    known = known.union(*(row.scores for row in published))
+    columns = [column for column in COLUMNS if column.metric in known]
+    others = [_published_cells(row, columns) for row in published]
     rows = []
     for folder, scores in runs:
         for arm in folder.config.arms:
-            rows.append([folder.config.name, arm, "ours", *_spreads(scores, arm)])
-        rows += [
-            row for row in map(_published_cells, published) if row[0] == folder.config.data.name
-        ]
+            rows.append([folder.config.name, arm, "ours", *_spreads(scores, arm, columns)])
+        rows += [row for row in others if row[0] == folder.config.data.name]
     shown = {row[0] for row in rows}
-    rows += [row for row in map(_published_cells, published) if row[0] not in shown]
+    rows += [row for row in others if row[0] not in shown]
     caption = (
         "Ours: mean ± standard deviation over the images (of each image's mean over the seeds); "
         "others: published means"
     )
-    header = ["data", "method", "source", *HEADINGS]
+    header = ["data", "method", "source", *headings(columns)]
     return Table(caption, header, list(map(list, dict.fromkeys(map(tuple, rows)))), (1, 2))
 
 
-def _spreads(scores: Scores, arm: str) -> list[str]:
+def headings(columns: Sequence[Column]) -> list[str]:
+    """Return the headings of the columns."""
+    return [column.heading for column in columns]
+
+
+def _spreads(scores: Scores, arm: str, columns: Sequence[Column]) -> list[str]:
     cells = []
-    for column in COLUMNS:
+    for column in columns:
         values = scores.per_image(arm, column.metric) * column.factor
         values = values[~np.isnan(values)]
         cells.append(spread(values))
     return cells
 
 
-def _published_cells(row: PublishedRow) -> list[str]:
-    scores = [row.scores.get(column.metric) for column in COLUMNS]
+def _published_cells(row: PublishedRow, columns: Sequence[Column]) -> list[str]:
+    scores = [row.scores.get(column.metric) for column in columns]
     cells = ["" if score is None else f"{score:.2f}" for score in scores]
     return [row.data, row.method, row.source, *cells]
 
@@ -72,14 +79,14 @@ def spread(values: np.ndarray) -> str:
 
 def aggregation_table(scores: Scores) -> Table | None:
     """Return the scores per image and pooled, of each region; None if there is one way only."""
-    rows = []
+    rows, columns = [], scores.columns
     for region in scores.regions:
         for arm in scores.values:
-            means = [scores.per_seed(arm, c.metric, region) * c.factor for c in COLUMNS]
+            means = [scores.per_seed(arm, c.metric, region) * c.factor for c in columns]
             rows.append([arm, REGIONS[region], "per image", *map(spread, means)])
             pooled = scores.pooled(arm, region)
             if pooled:
-                sums = [pooled.get(c.metric, np.empty(0)) * c.factor for c in COLUMNS]
+                sums = [pooled.get(c.metric, np.empty(0)) * c.factor for c in columns]
                 rows.append([arm, REGIONS[region], "pooled", *map(spread, sums)])
     if len(rows) == len(scores.values):
         return None
@@ -87,34 +94,36 @@ def aggregation_table(scores: Scores) -> Table | None:
         "Means over the images, and scores of counts summed over the images (pooled); ± standard "
         "deviation between the seeds"
     )
-    return Table(caption, ["loss", "region", "aggregation", *HEADINGS], rows, (1, 2))
+    return Table(caption, ["loss", "region", "aggregation", *headings(columns)], rows, (1, 2))
 
 
 def seed_table(scores: Scores) -> Table:
     """Return the mean over the images for each seed."""
+    columns = scores.columns
     rows = [
-        [arm, str(seed), *(f"{scores.per_seed(arm, c.metric)[i] * c.factor:.2f}" for c in COLUMNS)]
+        [arm, str(seed), *(f"{scores.per_seed(arm, c.metric)[i] * c.factor:.2f}" for c in columns)]
         for arm in scores.values
         for i, seed in enumerate(scores.seeds)
     ]
-    return Table("Means of each seed", ["loss", "seed", *HEADINGS], rows)
+    return Table("Means of each seed", ["loss", "seed", *headings(columns)], rows)
 
 
 def class_table(scores: Scores) -> Table:
     """Return the mean over images and seeds for each class."""
+    columns = scores.columns
     rows = [
         [
             arm,
             name,
             *(
                 f"{np.nanmean(scores.table(arm, c.metric, of_class=name)) * c.factor:.2f}"
-                for c in COLUMNS
+                for c in columns
             ),
         ]
         for arm in scores.values
         for name in scores.classes
     ]
-    return Table("Means of each class", ["loss", "class", *HEADINGS], rows, (1,))
+    return Table("Means of each class", ["loss", "class", *headings(columns)], rows, (1,))
 
 
 def facts_table(facts: Description) -> Table:
@@ -217,12 +226,17 @@ def differences_csv(found: Sequence[tuple[str, str, str, str, Finding]]) -> str:
 
 def scores_csv(runs: Sequence[Run]) -> str:
     """Return the rows of all score files as CSV."""
-    columns = ("image", "class", "region", *METRICS, *COUNTS)
-    rows = [
-        [folder.config.name, job.arm, job.fold, job.seed, *(row.get(name, "") for name in columns)]
+    found = [
+        (folder.config.name, job, row)
         for folder, scores in runs
         for job in scores.jobs
         for row in read_rows(folder, job)
+    ]
+    known = {name for _, _, row in found for name in row}
+    columns = ("image", "class", "region", *(m for m in METRICS if m in known), *COUNTS)
+    rows = [
+        [name, job.arm, job.fold, job.seed, *(row.get(column, "") for column in columns)]
+        for name, job, row in found
     ]
     return _csv([["data_set", "arm", "fold", "seed", *columns], *rows])
 

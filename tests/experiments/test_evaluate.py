@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import cli
-from experiments.scoring import COUNTS, METRICS
+from experiments.scoring import COUNTS, metrics_of
 from tubeskel.metrics import evaluate
 
 
@@ -47,10 +47,12 @@ def test_the_scores_are_those_of_each_image_and_class(tmp_path, capsys, shape, s
     ]
     for row in rows:
         scores = evaluate(predictions[row["image"]], label, num_classes=3)[int(row["class"])]
-        assert [float(row[m]) for m in METRICS] == [pytest.approx(scores[m]) for m in METRICS]
+        names = metrics_of(len(shape))
+        assert [float(row[m]) for m in names] == [pytest.approx(scores[m]) for m in names]
     inside = int(rows[2]["true_positives"])
     assert inside == np.count_nonzero((predictions["b"] == 1) & (label == 1))
     assert "Scores of 2 images" in shown
+    assert ("Betti-2 error" in shown) == (len(shape) == 3)
     assert shown.startswith((tmp_path / "p" / "scores" / "scores.md").read_text())
 
 

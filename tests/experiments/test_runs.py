@@ -22,7 +22,7 @@ from experiments.data import Dataset, Sample, splits
 from experiments.errors import ConfigError, RunError
 from experiments.files import write_text
 from experiments.run_folder import Job, RunFolder
-from experiments.scoring import METRICS, load_label, prediction_path
+from experiments.scoring import load_label, metrics_of, prediction_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,7 +89,7 @@ def test_a_run_leaves_what_it_promises(config):
         rows = list(csv.DictReader((path / "scores.csv").open()))
         assert {row["region"] for row in rows} == {"image"}
         assert all(0 <= float(row["dice"]) <= 1 for row in rows)
-        assert set(METRICS) < set(rows[0])
+        assert set(metrics_of(2)) < set(rows[0])
         for row in rows:
             label = load_label(prediction_path(path, row["image"]), 2)
             assert label.shape == (48, 48)

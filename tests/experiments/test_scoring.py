@@ -14,6 +14,7 @@ from experiments.scoring import (
     COUNTS,
     METRICS,
     load_label,
+    metrics_of,
     predict,
     prediction_path,
     save_label,
@@ -94,7 +95,7 @@ def test_each_class_has_a_row_of_its_own(config, tmp_path, label):
     assert float(two["dice"]) == pytest.approx(2 * 96 / (2 * 96 + 40))
     assert int(one["false_positives"]) == 40
     assert int(one["false_negatives"]) == 0
-    assert list(one) == ["image", "class", "region", *METRICS, *COUNTS]
+    assert list(one) == ["image", "class", "region", *metrics_of(2), *COUNTS]
 
 
 def test_the_field_of_view_is_scored_beside_the_image(config, tmp_path, label):
@@ -146,14 +147,26 @@ def test_a_volume_is_scored_and_saved_with_its_spacing(config, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_cavity_of_a_volume_is_a_betti_2_error(config, tmp_path):
+    label = np.zeros((8, 16, 16), np.uint8)
+    label[1:7, 3:13, 3:13] = 1
+    hollow = label.copy()
+    hollow[3:5, 6:9, 6:9] = 0
+    sample = sample_of(label, hollow)
+    (row,) = rows_of(config, tmp_path, sample, ("background", "vessel"), (8, 16, 16))
+    assert list(row) == ["image", "class", "region", *METRICS, *COUNTS]
+    errors = [float(row[f"betti_{k}_error"]) for k in range(3)]
+    assert errors == [0, 0, 1]
+    assert float(row["euler_error"]) == 1
+
+
 def test_counts_agree_with_the_overlap_scores(label):
     other = np.roll(label, 3, axis=0)
     for values in score_classes(other, label, None, 3).values():
-        found = dict(zip((*METRICS, *COUNTS), map(float, values), strict=True))
-        tp, fp, fn, tn = (found[name] for name in COUNTS)
-        assert found["dice"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
-        assert found["false_negative_rate"] == pytest.approx(fn / (tp + fn))
-        assert found["false_positive_rate"] == pytest.approx(fp / (fp + tn))
+        tp, fp, fn, tn = (values[name] for name in COUNTS)
+        assert values["dice"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+        assert values["false_negative_rate"] == pytest.approx(fn / (tp + fn))
+        assert values["false_positive_rate"] == pytest.approx(fp / (fp + tn))
 
 
 def test_labels_of_many_classes_come_back_from_a_png(tmp_path):
