@@ -19,7 +19,7 @@ from experiments.report.document import (
 )
 from experiments.report.findings import Contrast
 from experiments.report.published import read_published
-from experiments.report.scores import WHOLE, complete_jobs, read_scores
+from experiments.report.scores import complete_jobs, read_scores
 from experiments.report.sections import find_all, how_compared, load_data, run_section, verdicts
 from experiments.run_folder import RunFolder
 
@@ -61,13 +61,12 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
         unfinished = ", ".join(folder.config.name for folder in waiting)
         blocks.append(Paragraph(f"Nothing to compare yet, so left out: {unfinished}."))
     for folder, _, findings in found:
-        blocks += verdicts(folder, findings)
+        blocks += verdicts(folder, scores, findings)
     blocks += [table, *(Paragraph(f"{key}: {text}") for key, text in read_published()[1].items())]
     lines = [
-        (folder.config.name, row_name(folder, contrast), of_contrast)
-        for folder, _, findings in found
+        (folder.config.name, row_name(folder, contrast), scores.where(region), of_contrast)
+        for folder, scores, findings in found
         for (contrast, region), of_contrast in findings.items()
-        if region == WHOLE
     ]
     if lines:
         baselines = ", ".join(dict.fromkeys(folder.config.baseline for folder in folders))
@@ -76,6 +75,8 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
             "interval over images (thick) and over images and seeds (thin). Filled: found by both "
             "tests, corrected for the metrics."
         )
+        if any(len(scores.regions) > 1 for _, scores in runs):
+            caption += " Pale: beside the primary region, not tested."
         blocks += [
             Heading("Differences"),
             Figure("forest.png", figures.forest(lines), caption),

@@ -76,25 +76,26 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(values, np.ones(width), mode="same") / counts
 
 
-def forest(rows: Sequence[tuple[str, str, Sequence[Finding]]]) -> bytes:
+def forest(rows: Sequence[tuple[str, str, str, Sequence[Finding]]]) -> bytes:
     """Draw paired differences with their intervals, a panel for each metric.
 
     Parameters
     ----------
-    rows : sequence of (data set, arm, findings)
-        A line each, those of a data set together. Thick: interval over images; thin: over images
-        and seeds. A filled mark: the difference repeats over the seeds.
+    rows : sequence of (data set, arm, where, findings)
+        A line each, those of a data set together; `where` ends its name. Thick: interval over
+        images; thin: over images and seeds. A filled mark: the difference repeats over the seeds.
+        Pale: not tested.
     """
-    columns = [c for c in COLUMNS if any(f.column is c for _, _, found in rows for f in found)]
-    arms = list(dict.fromkeys(arm for _, arm, _ in rows))
-    sets = list(dict.fromkeys(name for name, _, _ in rows))
-    heights = [i + 0.8 * sets.index(name) for i, (name, _, _) in enumerate(rows)]
+    columns = [c for c in COLUMNS if any(f.column is c for *_, found in rows for f in found)]
+    arms = list(dict.fromkeys(arm for _, arm, _, _ in rows))
+    sets = list(dict.fromkeys(name for name, *_ in rows))
+    heights = [i + 0.8 * sets.index(name) for i, (name, *_) in enumerate(rows)]
     with matplotlib.rc_context(SETTINGS):
         size = (2.1 + 1.55 * len(columns), 1.1 + 0.24 * (heights[-1] + 1))
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axes, column in zip(panels, columns, strict=True):
-            for y, (_, arm, found) in zip(heights, rows, strict=True):
+            for y, (_, arm, _, found) in zip(heights, rows, strict=True):
                 for finding in (f for f in found if f.column is column):
                     _draw_difference(axes, y, finding, COLOURS[arms.index(arm) % 7])
             axes.axvline(0, color="#444", linewidth=0.8, zorder=0)
@@ -103,17 +104,18 @@ def forest(rows: Sequence[tuple[str, str, Sequence[Finding]]]) -> bytes:
             axes.set_title(f"{column.label}\n({better} is better)")
             axes.set_xlabel(unit)
             axes.tick_params(axis="y", length=0)
-        panels[0].set_yticks(heights, [f"{name}: {arm}" for name, arm, _ in rows])
+        panels[0].set_yticks(heights, [f"{name}: {arm}{where}" for name, arm, where, _ in rows])
         panels[0].set_ylim(heights[-1] + 0.7, -0.7)
         return png(figure)
 
 
 def _draw_difference(axes: Axes, y: float, finding: Finding, colour: str) -> None:
     c = finding.comparison
-    axes.plot([c.wide_low, c.wide_high], [y, y], color=colour, linewidth=1)
-    axes.plot([c.low, c.high], [y, y], color=colour, linewidth=3, solid_capstyle="butt")
+    line: dict[str, Any] = {"color": colour, "alpha": 1.0 if finding.tested else 0.4}
+    axes.plot([c.wide_low, c.wide_high], [y, y], linewidth=1, **line)
+    axes.plot([c.low, c.high], [y, y], linewidth=3, solid_capstyle="butt", **line)
     face = colour if finding.repeats else "white"
-    axes.plot([c.mean], [y], "o", color=colour, markerfacecolor=face, markersize=5)
+    axes.plot([c.mean], [y], "o", markerfacecolor=face, markersize=5, **line)
 
 
 def gradients(arms: dict[str, list[list[dict[str, Any]]]]) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.config import ArmConfig
 from experiments.losses import LOSSES
-from experiments.report.scores import WHOLE, Column, Scores
+from experiments.report.scores import Column, Scores
 from experiments.statistics import SIGNIFICANCE, Comparison, compare, holm, smallest_p
 
 
@@ -26,6 +26,8 @@ class Finding:
         metrics (Holm).
     possible : bool
         Whether the test over so few images could find any difference, however large.
+    tested : bool
+        Whether it was tested: not so beside the primary region.
     """
 
     column: Column
@@ -33,6 +35,7 @@ class Finding:
     p_value: float
     wide_p: float
     possible: bool = True
+    tested: bool = True
 
     @property
     def detected(self) -> bool:
@@ -58,6 +61,8 @@ class Finding:
     @property
     def reading(self) -> str:
         """Say in words what the comparison shows, and no more than it shows."""
+        if not self.tested:
+            return "not tested"
         if not self.possible:
             return "too few images for any finding"
         if not self.detected:
@@ -126,11 +131,14 @@ def interaction(arms: dict[str, ArmConfig]) -> list[Contrast]:
     return []
 
 
-def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Finding]:
+def find(scores: Scores, contrast: Contrast, region: str = "") -> list[Finding]:
     """Compare arms by every metric that all have for two units.
 
     Units are the groups of images where the data set has them, each averaged, otherwise the images.
+    Only the primary region, which is the default, is tested, so that the metrics stay the whole
+    family of tests; another one is described.
     """
+    tested = region in ("", scores.primary)
     found = []
     for column in scores.columns:
         plus, minus = (
@@ -140,6 +148,11 @@ def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Findin
         differences = scores.by_unit(plus - minus) * column.factor
         if np.count_nonzero(~np.isnan(differences).all(axis=0)) > 1:
             found.append((column, compare(differences)))
+    if not tested:
+        found = [
+            (column, replace(c, p_value=np.nan, wide_p=np.nan, detectable=np.nan))
+            for column, c in found
+        ]
     most = max((comparison.units for _, comparison in found), default=0)
     possible = smallest_p(most, len(found)) <= SIGNIFICANCE
     if not possible:
@@ -147,7 +160,7 @@ def find(scores: Scores, contrast: Contrast, region: str = WHOLE) -> list[Findin
     p_values = holm([comparison.p_value for _, comparison in found])
     wide = holm([comparison.wide_p for _, comparison in found])
     return [
-        Finding(column, comparison, p, wide_p, possible)
+        Finding(column, comparison, p, wide_p, possible, tested)
         for (column, comparison), p, wide_p in zip(found, p_values, wide, strict=True)
     ]
 

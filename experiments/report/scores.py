@@ -18,6 +18,12 @@ from experiments.scoring import COUNTS, METRICS
 WHOLE = "image"
 """Name of the region that is the whole image; the only one of score files without regions."""
 
+VIEW = "field_of_view"
+"""Name of the region inside the field of view."""
+
+REGIONS = {WHOLE: "whole image", VIEW: "field of view"}
+"""How the regions are called in words."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -61,7 +67,8 @@ class Scores:
         Ids of the scored images, sorted.
     seeds : tuple of int
     regions : tuple of str
-        Where was scored: "image" first, then "field_of_view" if the data set has one.
+        Where was scored, the primary one first: inside the field of view if every image has one,
+        otherwise the whole image.
     classes : tuple of str
         Foreground classes.
     jobs : tuple of Job
@@ -90,9 +97,22 @@ class Scores:
         known = [~np.isnan(values).all(axis=(0, 1, 2, 3)) for values in self.values.values()]
         return tuple(c for c in COLUMNS if any(there[METRICS.index(c.metric)] for there in known))
 
-    def table(self, arm: str, metric: str, region: str = WHOLE, of_class: str = "") -> np.ndarray:
-        """Return (seeds, images), the mean over the foreground classes or one of them."""
-        values = self.values[arm][self.regions.index(region), ..., METRICS.index(metric)]
+    @property
+    def primary(self) -> str:
+        """The region that is tested and put into words."""
+        return self.regions[0]
+
+    def where(self, region: str = "") -> str:
+        """Return ", " and the region, the primary one if none is given; "" if there is one only."""
+        return f", {REGIONS[region or self.primary]}" if len(self.regions) > 1 else ""
+
+    def table(self, arm: str, metric: str, region: str = "", of_class: str = "") -> np.ndarray:
+        """Return (seeds, images) in a region, by default the primary one.
+
+        Scores are the mean over the foreground classes, or of one of them.
+        """
+        place = self.regions.index(region or self.primary)
+        values = self.values[arm][place, ..., METRICS.index(metric)]
         return values[self.classes.index(of_class)] if of_class else _mean(values, axis=0)
 
     def by_unit(self, table: np.ndarray) -> np.ndarray:
@@ -101,20 +121,20 @@ class Scores:
         columns = [_mean(table[:, names == name], axis=1) for name in dict.fromkeys(self.units)]
         return np.stack(columns, axis=1)
 
-    def per_image(self, arm: str, metric: str, region: str = WHOLE) -> np.ndarray:
+    def per_image(self, arm: str, metric: str, region: str = "") -> np.ndarray:
         """Return one score for each image, (N,), the mean over the seeds."""
         return _mean(self.table(arm, metric, region), axis=0)
 
-    def per_seed(self, arm: str, metric: str, region: str = WHOLE) -> np.ndarray:
+    def per_seed(self, arm: str, metric: str, region: str = "") -> np.ndarray:
         """Return one score for each seed, (S,), the mean over the images."""
         return _mean(self.table(arm, metric, region), axis=1)
 
-    def pooled(self, arm: str, region: str = WHOLE) -> dict[str, np.ndarray]:
+    def pooled(self, arm: str, region: str = "") -> dict[str, np.ndarray]:
         """Return metrics of counts summed over the images, (S,), the mean over the classes.
 
         Empty where the score files have no counts.
         """
-        counts = self.values[arm][self.regions.index(region), ..., len(METRICS) :]
+        counts = self.values[arm][self.regions.index(region or self.primary), ..., len(METRICS) :]
         if np.isnan(counts).all():
             return {}
         sums = np.moveaxis(np.nansum(counts, axis=2), -1, 0)  # (COUNTS, classes, seeds)
@@ -160,9 +180,12 @@ def read_scores(folder: RunFolder, dataset: Dataset | None = None) -> Scores:
     if not jobs:
         raise RunError(f"{folder.path}: no fold and seed is done for every arm yet")
     rows = [(job, row) for job in jobs for row in read_rows(folder, job)]
-    regions = tuple(dict.fromkeys(row["region"] for _, row in rows))
     classes = tuple(dict.fromkeys(row["class"] for _, row in rows))
     images = tuple(sorted({row["image"] for _, row in rows}))
+    viewed = {row["image"] for _, row in rows if row["region"] == VIEW}
+    regions: tuple[str, ...] = (WHOLE, VIEW) if viewed else (WHOLE,)
+    if len(viewed) == len(images):
+        regions = (VIEW, WHOLE)
     seeds = tuple(sorted({job.seed for job in jobs}))
     shape = (len(regions), len(classes), len(seeds), len(images), len(METRICS) + len(COUNTS))
     values = {arm: np.full(shape, np.nan) for arm in folder.config.arms}

@@ -16,7 +16,7 @@ from experiments.losses import LOSSES, TOPOLOGY_TERMS, ArmLoss
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
-from experiments.report.scores import WHOLE, Scores, read_curves, read_lines
+from experiments.report.scores import REGIONS, Scores, read_curves, read_lines
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import load_label
 from experiments.statistics import POWER, SIGNIFICANCE, smallest_p
@@ -35,12 +35,12 @@ def find_all(folder: RunFolder, scores: Scores) -> Findings:
     return {key: findings for key, findings in found.items() if findings}
 
 
-def verdicts(folder: RunFolder, findings: Findings) -> list[Block]:
-    """Return a sentence for each comparison, on the whole image."""
+def verdicts(folder: RunFolder, scores: Scores, findings: Findings) -> list[Block]:
+    """Return a sentence for each comparison, in the primary region."""
     return [
-        Paragraph(f"{folder.config.name}: {verdict(contrast, found)}")
+        Paragraph(f"{folder.config.name}{scores.where()}: {verdict(contrast, found)}")
         for (contrast, region), found in findings.items()
-        if region == WHOLE
+        if region == scores.primary
     ]
 
 
@@ -70,7 +70,7 @@ def run_section(
     if findings:
         blocks.append(Heading("Paired differences", 3))
         for (contrast, region), found in findings.items():
-            blocks.append(tables.difference_table(contrast, found, region))
+            blocks.append(tables.difference_table(contrast, found, scores.where(region)))
     blocks += training_figures(folder, scores, prefix)
     blocks.append(tables.cost_table(folder, scores))
     blocks += data_section(folder, scores, dataset, prefix)
@@ -111,6 +111,14 @@ def what_is_compared(scores: Scores) -> str:
         )
     tests = len(scores.columns)
     smallest = smallest_p(units, tests)
+    if len(scores.regions) > 1:
+        beside = ", ".join(REGIONS[region] for region in scores.regions[1:])
+        text += (
+            f" The {REGIONS[scores.primary]} is the primary region: only there differences are "
+            f"tested and put into words. The {beside} is shown beside it, with intervals and "
+            "effect sizes but without tests, so that the tests of a comparison stay those of the "
+            "metrics."
+        )
     if smallest > SIGNIFICANCE:
         text += (
             f" With {units} of them the smallest p-value that the test over images can give is "
@@ -141,7 +149,9 @@ def counted(number: int, noun: str) -> str:
 
 def how_compared(runs: Sequence[tuple[RunFolder, Scores, Findings]]) -> str:
     """Explain the statistics and their limits."""
-    families = sum(len(findings) for _, _, findings in runs)
+    families = sum(
+        region == scores.primary for _, scores, findings in runs for _, region in findings
+    )
     return (
         "Differences are paired: the same image, the same fold, the same seed. Over images: each "
         "image's difference is averaged over the seeds, and over the images of a group where the "
@@ -154,7 +164,7 @@ def how_compared(runs: Sequence[tuple[RunFolder, Scores, Findings]]) -> str:
         "interval is right in about 90 % of cases, not 95 %. In a cross-validation the images of "
         "a fold share their network, which neither accounts for. "
         "All p-values are corrected for the number of metrics (Holm), not "
-        f"for the {families} of arm, data set and region: by chance one in {1 / SIGNIFICANCE:.0f} "
+        f"for the {families} of arm and data set: by chance one in {1 / SIGNIFICANCE:.0f} "
         "of these has a finding. Effect size: mean over standard deviation of the images' "
         "differences. "
         f"Detectable: the true difference that such an experiment finds in {100 * POWER:.0f} % of "
@@ -227,8 +237,8 @@ def examples(folder: RunFolder, scores: Scores, dataset: Dataset, prefix: str) -
         picture = example_figure(folder, scores, dataset, arm)
         caption = (
             f"{arm} against {folder.config.baseline}: the images with the largest gain and the "
-            "largest loss in DSC, and a typical one (median). Predictions of seed "
-            f"{scores.seeds[0]}; the differences are means over the seeds."
+            f"largest loss in DSC{scores.where()}, and a typical one (median). Predictions of "
+            f"seed {scores.seeds[0]}; the differences are means over the seeds."
         )
         blocks.append(Figure(f"{prefix}examples_{arm}.png", picture, caption))
     return blocks

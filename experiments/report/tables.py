@@ -14,7 +14,7 @@ from experiments.report.findings import Contrast, Finding
 from experiments.report.published import PublishedRow, read_published
 from experiments.report.scores import (
     COLUMNS,
-    WHOLE,
+    REGIONS,
     Column,
     Scores,
     read_costs,
@@ -23,7 +23,6 @@ from experiments.report.scores import (
 from experiments.run_folder import RunFolder
 from experiments.scoring import COUNTS, METRICS
 
-REGIONS = {WHOLE: "whole image", "field_of_view": "field of view"}
 Run = tuple[RunFolder, Scores]
 
 
@@ -36,8 +35,10 @@ def main_table(runs: Sequence[Run]) -> Table:
     others = [_published_cells(row, columns) for row in published]
     rows = []
     for folder, scores in runs:
-        for arm in folder.config.arms:
-            rows.append([folder.config.name, arm, "ours", *_spreads(scores, arm, columns)])
+        for region in scores.regions:
+            for arm in folder.config.arms:
+                cells = _spreads(scores, arm, columns, region)
+                rows.append([folder.config.name, arm, "ours", REGIONS[region], *cells])
         rows += [row for row in others if row[0] == folder.config.data.name]
     shown = {row[0] for row in rows}
     rows += [row for row in others if row[0] not in shown]
@@ -45,8 +46,15 @@ def main_table(runs: Sequence[Run]) -> Table:
         "Ours: mean ± standard deviation over the images (of each image's mean over the seeds); "
         "others: published means"
     )
-    header = ["data", "method", "source", *headings(columns)]
-    return Table(caption, header, list(map(list, dict.fromkeys(map(tuple, rows)))), (1, 2))
+    header = ["data", "method", "source", "region", *headings(columns)]
+    rows = list(map(list, dict.fromkeys(map(tuple, rows))))
+    if any(len(scores.regions) > 1 for _, scores in runs):
+        return Table(caption, header, rows, (1, 2, 3))
+    return Table(caption, _without_region(header), list(map(_without_region, rows)), (1, 2))
+
+
+def _without_region(cells: list[str]) -> list[str]:
+    return cells[:3] + cells[4:]
 
 
 def headings(columns: Sequence[Column]) -> list[str]:
@@ -54,10 +62,10 @@ def headings(columns: Sequence[Column]) -> list[str]:
     return [column.heading for column in columns]
 
 
-def _spreads(scores: Scores, arm: str, columns: Sequence[Column]) -> list[str]:
+def _spreads(scores: Scores, arm: str, columns: Sequence[Column], region: str) -> list[str]:
     cells = []
     for column in columns:
-        values = scores.per_image(arm, column.metric) * column.factor
+        values = scores.per_image(arm, column.metric, region) * column.factor
         values = values[~np.isnan(values)]
         cells.append(spread(values))
     return cells
@@ -66,7 +74,7 @@ def _spreads(scores: Scores, arm: str, columns: Sequence[Column]) -> list[str]:
 def _published_cells(row: PublishedRow, columns: Sequence[Column]) -> list[str]:
     scores = [row.scores.get(column.metric) for column in columns]
     cells = ["" if score is None else f"{score:.2f}" for score in scores]
-    return [row.data, row.method, row.source, *cells]
+    return [row.data, row.method, row.source, "", *cells]
 
 
 def spread(values: np.ndarray) -> str:
@@ -105,7 +113,7 @@ def seed_table(scores: Scores) -> Table:
         for arm in scores.values
         for i, seed in enumerate(scores.seeds)
     ]
-    return Table("Means of each seed", ["loss", "seed", *headings(columns)], rows)
+    return Table(f"Means of each seed{scores.where()}", ["loss", "seed", *headings(columns)], rows)
 
 
 def class_table(scores: Scores) -> Table:
@@ -123,7 +131,9 @@ def class_table(scores: Scores) -> Table:
         for arm in scores.values
         for name in scores.classes
     ]
-    return Table("Means of each class", ["loss", "class", *headings(columns)], rows, (1,))
+    return Table(
+        f"Means of each class{scores.where()}", ["loss", "class", *headings(columns)], rows, (1,)
+    )
 
 
 def facts_table(facts: Description) -> Table:
@@ -172,8 +182,8 @@ def cost_table(folder: RunFolder, scores: Scores) -> Table:
     return Table("Cost, mean over the trainings", header, rows)
 
 
-def difference_table(contrast: Contrast, findings: Sequence[Finding], region: str) -> Table:
-    """Return the differences of one arm from another, with what they say."""
+def difference_table(contrast: Contrast, findings: Sequence[Finding], where: str) -> Table:
+    """Return the differences of one arm from another, with what they say; `where` ends its name."""
     rows = []
     for finding in findings:
         c = finding.comparison
@@ -194,7 +204,6 @@ def difference_table(contrast: Contrast, findings: Sequence[Finding], region: st
         )
     header = ["metric", "difference", "95 % images", "95 % images, seeds", "p images"]
     header += ["p images, seeds", "effect size", "detectable", "seeds agree", "reading"]
-    where = "" if region == WHOLE else f", {REGIONS[region]}"
     return Table(f"{contrast.arm} minus {contrast.against}{where}", header, rows, (9,))
 
 

@@ -313,17 +313,95 @@ def test_counts_are_pooled_by_class_and_region(run):
 
     rewrite(run, rows)
     scores = read_scores(run)
-    assert scores.regions == ("image", "field_of_view")
+    assert scores.regions == ("field_of_view", "image")
     assert scores.classes == ("thin", "wide")
-    pooled = scores.pooled("dice_ce")
+    pooled = scores.pooled("dice_ce", "image")
     np.testing.assert_allclose(pooled["dice"], [30 / 36] * 2)  # 15 found, 6 missed
     np.testing.assert_allclose(pooled["false_negative_rate"], [6 / 21] * 2)
     np.testing.assert_allclose(pooled["false_positive_rate"], [0, 0])
-    inside = scores.pooled("dice_ce", "field_of_view")
+    inside = scores.pooled("dice_ce")
     np.testing.assert_allclose(inside["jaccard"], [15 / 27] * 2)
     text = write_report([run], run.path / "report").with_name("report.md").read_text()
-    for words in ("| field of view | pooled |", "Means of each class", "minus dice\\_ce, field of"):
+    for words in ("| field of view | pooled |", "Means of each class, field of view"):
         assert words in text
+
+
+def views(job):
+    """Rows of one class: DSC gains 20 points by recall, inside the field of view 10."""
+    for index in range(job.fold, 6, 2):
+        gain = job.arm == "dice_ce_srl"
+        image = {"image": f"tubes_{index:03d}", "class": "tube"}
+        yield image | {"region": "image", "dice": 0.5 + 0.2 * gain}
+        yield image | {"region": "field_of_view", "dice": 0.6 + 0.1 * gain}
+
+
+def test_inside_and_outside_the_field_of_view_are_shown_and_only_inside_is_tested(run, monkeypatch):
+    rewrite(run, views)
+    drawn = []
+    monkeypatch.setattr(figures, "forest", lambda rows: drawn.extend(rows) or b"")
+    out = write_report([run], run.path / "report").parent
+    text = (out / "report.md").read_text()
+
+    table = list(csv.DictReader((out / "table1.csv").open()))
+    ours = {(r["method"], r["region"]): r["DSC %"] for r in table if r["source"] == "ours"}
+    assert list(ours.items()) == [
+        (("dice_ce", "field of view"), "60.00 ± 0.00"),
+        (("dice_ce_srl", "field of view"), "70.00 ± 0.00"),
+        (("dice_ce", "whole image"), "50.00 ± 0.00"),
+        (("dice_ce_srl", "whole image"), "70.00 ± 0.00"),
+    ]
+    assert "dice\\_ce & ours & whole image & 50.00" in (out / "table1.tex").read_text()
+
+    assert "tiny, field of view: dice\\_ce\\_srl against dice\\_ce:" in text
+    assert "tiny, whole image:" not in text
+    inside, beside = text.split("dice\\_ce\\_srl minus dice\\_ce, whole image")
+    assert "dice\\_ce\\_srl minus dice\\_ce, field of view" in inside
+    interval = "+20.00 to +20.00"
+    assert f"| +20.00 | {interval} | {interval} |  |  | +inf |  | 2/2 | not tested |" in beside
+    assert "not for the 1 of arm and data set" in text
+
+    differences = list(csv.DictReader((out / "differences.csv").open()))
+    dice = {row["region"]: row for row in differences if row["metric"] == "dice"}
+    assert float(dice["field_of_view"]["p_value_holm"]) == pytest.approx(7 * 2 / 2**6)
+    assert dice["image"]["p_value"] == dice["image"]["wide_p_holm"] == "nan"
+    assert [(where, found[0].tested) for _, _, where, found in drawn] == [
+        (", field of view", True),
+        (", whole image", False),
+    ]
+
+
+def test_a_forest_with_what_was_not_tested_can_be_drawn(run):
+    rewrite(run, views)
+    scores = read_scores(run)
+    rows = [("a", "b", where, find(scores, AGAINST, where)) for where in scores.regions]
+    assert iio.imread(BytesIO(figures.forest(rows))).ndim == 3
+
+
+def test_examples_differ_most_inside_the_field_of_view(run, monkeypatch):
+    def rows(job):
+        for row in views(job):
+            if row["region"] == "field_of_view" and row["image"] == "tubes_003":
+                row["dice"] = 0.9 if job.arm == "dice_ce_srl" else 0.0
+            yield row
+
+    rewrite(run, rows)
+    shown = []
+    monkeypatch.setattr(figures, "overlays", lambda rows: shown.extend(rows) or b"")
+    example_figure(run, read_scores(run), run.config.data.load(), "dice_ce_srl")
+    assert shown[0][0] == "largest gain: tubes_003, +90.0"
+
+
+def test_the_whole_image_is_tested_where_an_image_has_no_field_of_view(run):
+    def rows(job):
+        for row in views(job):
+            if row["region"] == "image" or row["image"] != "tubes_003":
+                yield row
+
+    rewrite(run, rows)
+    scores = read_scores(run)
+    assert scores.regions == ("image", "field_of_view")
+    assert find(scores, AGAINST)[0].tested
+    assert not find(scores, AGAINST, "field_of_view")[0].tested
 
 
 def test_betti_2_errors_are_shown_of_volumes_alone(run):
