@@ -140,6 +140,35 @@ class Scores:
         sums = np.moveaxis(np.nansum(counts, axis=2), -1, 0)  # (COUNTS, classes, seeds)
         return {metric: _mean(values, axis=0) for metric, values in ratios(*sums).items()}
 
+    def empty(self, arm: str, region: str) -> EmptyMasks:
+        """Count the empty masks of all classes and seeds whose pixels were counted."""
+        counts = self.values[arm][self.regions.index(region), ..., len(METRICS) :]
+        known = counts[~np.isnan(counts).any(axis=-1)]  # (masks, COUNTS)
+        return empty_masks(*known.T[:3])
+
+
+@dataclass(frozen=True)
+class EmptyMasks:
+    """How many of the masks, each of a class of an image, are empty, on which side."""
+
+    masks: int
+    both: int
+    truth: int
+    """ground truth alone"""
+    prediction: int
+    """prediction alone"""
+
+
+def empty_masks(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> EmptyMasks:
+    """Count the empty masks from the counts of pixels of each, (N,)."""
+    truth, prediction = tp + fn == 0, tp + fp == 0
+    return EmptyMasks(
+        len(tp),
+        int(np.sum(truth & prediction)),
+        int(np.sum(truth & ~prediction)),
+        int(np.sum(~truth & prediction)),
+    )
+
 
 def ratios(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray) -> dict[str, np.ndarray]:
     """Return the metrics that counts decide; NaN where there is nothing to count."""

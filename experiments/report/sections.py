@@ -65,6 +65,7 @@ def run_section(
     blocks += [Paragraph(text) for text in what_was_run(folder, scores)]
     aggregations = tables.aggregation_table(scores)
     blocks += [aggregations] if aggregations else []
+    blocks += empty_section(scores)
     blocks += [tables.seed_table(scores)] if len(scores.seeds) > 1 else []
     blocks += [tables.class_table(scores)] if len(scores.classes) > 1 else []
     if findings:
@@ -96,6 +97,23 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
             "left out, because they or their partners in the other arms are not done."
         )
     return texts
+
+
+def empty_section(scores: Scores) -> list[Block]:
+    """Return how many masks are empty, and how these are scored."""
+    found = [scores.empty(arm, region) for region in scores.regions for arm in scores.values]
+    if not all(one.masks for one in found):
+        return []  # score files without counts of pixels
+    if not any(one.both + one.truth + one.prediction for one in found):
+        return [Paragraph("No mask is empty, neither in the ground truth nor in a prediction.")]
+    text = (
+        "An image whose mask is empty counts in the means like any other. Both masks empty: DSC, "
+        "clDice and JSI 100 %, FNR, FPR and the Betti errors 0. Ground truth alone empty: DSC, "
+        "clDice and JSI 0, FNR 0 since nothing can be missed, FPR and the Betti errors as they "
+        "are. Prediction alone empty: DSC, clDice and JSI 0, FNR 100 %, FPR 0, the Betti errors "
+        "those of the ground truth. Pooled scores add up the pixels and need no such rule."
+    )
+    return [tables.empty_table(scores), Paragraph(text)]
 
 
 def what_is_compared(scores: Scores) -> str:

@@ -105,6 +105,19 @@ def aggregation_table(scores: Scores) -> Table | None:
     return Table(caption, ["loss", "region", "aggregation", *headings(columns)], rows, (1, 2))
 
 
+def empty_table(scores: Scores) -> Table:
+    """Return how many masks are empty for each arm and region."""
+    rows = []
+    for region in scores.regions:
+        for arm in scores.values:
+            found = scores.empty(arm, region)
+            numbers = (found.masks, found.both, found.truth, found.prediction)
+            rows.append([arm, REGIONS[region], *map(str, numbers)])
+    header = ["loss", "region", "masks", "both", "ground truth alone", "prediction alone"]
+    caption = "Empty masks: of each image, class and seed those without a pixel"
+    return Table(caption, header, rows, (1,))
+
+
 def seed_table(scores: Scores) -> Table:
     """Return the mean over the images for each seed."""
     columns = scores.columns

@@ -404,6 +404,28 @@ def test_the_whole_image_is_tested_where_an_image_has_no_field_of_view(run):
     assert not find(scores, AGAINST, "field_of_view")[0].tested
 
 
+def test_empty_masks_are_counted_for_each_arm_and_region(run):
+    pixels = {}
+
+    def rows(job):
+        for index in range(job.fold, 6, 2):
+            tp, fp, fn = pixels.get(index, (4, 1, 1))
+            tp += job.arm == "dice_ce_srl" and index == 2
+            counts = {"true_positives": tp, "false_positives": fp, "false_negatives": fn}
+            yield {"image": f"tubes_{index:03d}", "class": "tube", "region": "image"} | counts
+
+    rewrite(run, rows)
+    assert "No mask is empty" in write_report([run], run.path / "report").read_text()
+    pixels |= {0: (0, 0, 0), 1: (0, 3, 0), 2: (0, 0, 5)}  # both, truth, prediction empty
+    rewrite(run, rows)
+    text = write_report([run], run.path / "report").with_name("report.md").read_text()
+    header = "| loss | region | masks | both | ground truth alone | prediction alone |"
+    assert header in text
+    assert "| dice\\_ce | whole image | 12 | 2 | 2 | 2 |" in text
+    assert "| dice\\_ce\\_srl | whole image | 12 | 2 | 2 | 0 |" in text
+    assert "Both masks empty: DSC, clDice and JSI 100 %, FNR, FPR and the Betti errors 0." in text
+
+
 def test_betti_2_errors_are_shown_of_volumes_alone(run):
     def rows(job):
         for index in range(job.fold, 6, 2):

@@ -160,6 +160,19 @@ def test_a_cavity_of_a_volume_is_a_betti_2_error(config, tmp_path):
     assert float(row["euler_error"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("predicted", "true", "overlap", "missed"),
+    [(0, 0, 1, 0), (1, 0, 0, 0), (0, 1, 0, 1)],
+)
+def test_empty_masks_score_as_the_report_says(label, predicted, true, overlap, missed):
+    mask = (label == 1).astype(np.uint8)
+    scores = score_classes(mask * predicted, mask * true, None, 2)[1]
+    assert scores["dice"] == scores["cldice"] == scores["jaccard"] == overlap
+    assert scores["false_negative_rate"] == missed
+    assert scores["false_positive_rate"] == pytest.approx(predicted * mask.mean())
+    assert scores["betti_0_error"] == abs(predicted - true)
+
+
 def test_counts_agree_with_the_overlap_scores(label):
     other = np.roll(label, 3, axis=0)
     for values in score_classes(other, label, None, 3).values():
