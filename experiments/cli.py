@@ -53,6 +53,8 @@ class EvaluateArguments:
     """folder of scores.csv and scores.md; by default scores/ in the predictions' folder"""
     ignore: int | None = None
     """value of the ground truth whose pixels are not scored"""
+    fields_of_view: Path | None = None
+    """folder of masks with the labels' names: scores are also of what is inside"""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,11 @@ def evaluate_command(arguments: Sequence[str]) -> int:
     from experiments.evaluate import evaluate_folders
 
     out = parsed.out or parsed.predictions / "scores"
-    print(evaluate_folders(parsed.predictions, parsed.labels, out, parsed.ignore))
+    print(
+        evaluate_folders(
+            parsed.predictions, parsed.labels, out, parsed.ignore, parsed.fields_of_view
+        )
+    )
     print(f"scores: {out / 'scores.csv'}")
     return 0
 

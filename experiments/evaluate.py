@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.files import write_text
 from experiments.report.document import Table
-from experiments.report.scores import COLUMNS, Column, ratios
+from experiments.report.scores import COLUMNS, REGIONS, Column, empty_masks, ratios
 from experiments.report.tables import spread
-from experiments.scoring import COUNTS, METRICS, score_classes
+from experiments.scoring import COUNTS, METRICS, regions, score_classes
 from tubeskel.files.formats import format_of, read
 
 
@@ -24,10 +25,17 @@ class Row:
 
     image: str
     label: str
+    region: str
     scores: dict[str, float]
 
 
-def evaluate_folders(predictions: Path, labels: Path, out: Path, ignore: int | None = None) -> str:
+def evaluate_folders(
+    predictions: Path,
+    labels: Path,
+    out: Path,
+    ignore: int | None = None,
+    fields_of_view: Path | None = None,
+) -> str:
     """Score predictions, write ``scores.csv`` and ``scores.md`` to `out`, and return the Markdown.
 
     Parameters
@@ -39,14 +47,18 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path, ignore: int | N
     out : Path
     ignore : int, optional
         Pixels of this value in the labels are not scored.
+    fields_of_view : Path, optional
+        Folder of masks of the labels' names, nonzero inside; scores are then also of what is
+        inside, as those of a run are.
 
     Raises
     ------
     DataError
         If a folder or a partner is missing, a file is no label map, or shapes or classes differ.
     """
-    pairs = match(predictions, labels)
-    values = [(_values(p), _values(t) - {ignore}) for p, t in pairs.values()]
+    views = () if fields_of_view is None else (fields_of_view,)
+    matched = match(labels, predictions, *views)
+    values = [(_values(p), _values(t) - {ignore}) for t, p, *_ in matched.values()]
     predicted, wanted = (sorted(set().union(*side)) for side in zip(*values, strict=True))
     if len(predicted) <= 1 and len(wanted) <= 1:
         classes = wanted or predicted or [1]
@@ -57,9 +69,10 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path, ignore: int | N
     if len(classes) > 254:
         raise DataError(f"{labels} has {len(classes)} different values, as images and not labels")
     rows = [
-        Row(name, str(classes[index - 1]), scores)
-        for name, pair in pairs.items()
-        for index, scores in score_pair(*pair, codes, len(classes) + 1, ignore).items()
+        Row(name, str(classes[index - 1]), region, scores)
+        for name, files in matched.items()
+        for region, found in score_files(files, codes, len(classes) + 1, ignore).items()
+        for index, scores in found.items()
     ]
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "scores.csv", to_csv(rows))
@@ -68,26 +81,44 @@ def evaluate_folders(predictions: Path, labels: Path, out: Path, ignore: int | N
     return text
 
 
-def match(predictions: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
-    """Pair the files of two folders by name without suffix."""
-    found, wanted = _by_name(predictions), _by_name(labels)
-    for name in sorted(found.keys() ^ wanted.keys()):
-        here, there = (found, labels) if name in found else (wanted, predictions)
-        raise DataError(f"{here[name]} has no partner of the name '{name}' in {there}")
-    return {name: (found[name], wanted[name]) for name in sorted(found)}
+def match(labels: Path, *others: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the file of each name without suffix in `labels`, and those in the other folders."""
+    wanted, files = _by_name(labels), [_by_name(folder) for folder in others]
+    for folder, found in zip(others, files, strict=True):
+        for name in sorted(found.keys() ^ wanted.keys()):
+            here, there = (found, labels) if name in found else (wanted, folder)
+            raise DataError(f"{here[name]} has no partner of the name '{name}' in {there}")
+    return {name: (wanted[name], *(found[name] for found in files)) for name in sorted(wanted)}
 
 
-def score_pair(
-    prediction: Path, label: Path, codes: dict[int, int], num_classes: int, ignore: int | None
-) -> dict[int, dict[str, float]]:
-    """Score one prediction; give for each class what stands in its row."""
-    predicted, truth = _read(prediction), _read(label)
-    if predicted.shape != truth.shape:
-        raise DataError(f"{prediction} has shape {predicted.shape}, {label} {truth.shape}")
-    if predicted.ndim not in (2, 3):
-        raise DataError(f"{prediction} has {predicted.ndim} axes: allowed are 2 or 3")
-    region = None if ignore is None else truth != ignore
-    return score_classes(_encode(predicted, codes), _encode(truth, codes), region, num_classes)
+def score_files(
+    files: Sequence[Path], codes: dict[int, int], num_classes: int, ignore: int | None
+) -> dict[str, dict[int, dict[str, float]]]:
+    """Score a prediction; give for each region and class what stands in its row.
+
+    Files are the label, the prediction and, if there is one, the field of view.
+    """
+    label, prediction, *views = files
+    truth = _read(label)
+    predicted, *inside = (_of_shape(path, truth.shape, label) for path in (prediction, *views))
+    if truth.ndim not in (2, 3):
+        raise DataError(f"{label} has {truth.ndim} axes: allowed are 2 or 3")
+    for path, view in zip(views, inside, strict=True):
+        if not view.any():
+            raise DataError(f"{path} is 0 everywhere: nothing is inside this field of view")
+    return {
+        region: score_classes(_encode(predicted, codes), _encode(truth, codes), known, num_classes)
+        for region, known in regions(
+            None if ignore is None else truth == ignore, inside[0] != 0 if inside else None
+        ).items()
+    }
+
+
+def _of_shape(path: Path, shape: tuple[int, ...], label: Path) -> np.ndarray:
+    found = _read(path)
+    if found.shape != shape:
+        raise DataError(f"{path} has shape {found.shape}, {label} {shape}")
+    return found
 
 
 def to_csv(rows: list[Row]) -> str:
@@ -97,26 +128,35 @@ def to_csv(rows: list[Row]) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["image", "class", "region", *names])
     for row in rows:
-        lines.writerow([row.image, row.label, "image", *(row.scores.get(n, "") for n in names)])
+        values = (row.scores.get(name, "") for name in names)
+        lines.writerow([row.image, row.label, row.region, *values])
     return text.getvalue()
 
 
 def summary(rows: list[Row]) -> str:
-    """Return mean and standard deviation over the images for each class, and pooled scores."""
-    labels = list(dict.fromkeys(row.label for row in rows))
-    images = len(rows) // len(labels)
+    """Return the means over the images and the pooled scores, for each region and class."""
+    images = len({row.image for row in rows})
     columns = [c for c in COLUMNS if any(c.metric in row.scores for row in rows)]
-    lines = []
-    for label in labels:
-        of_class = [row.scores for row in rows if row.label == label]
-        cells = [_spread(of_class, column) for column in columns]
-        lines.append([label, "per image", *cells])
-        sums = ratios(*(np.array([sum(s[name] for s in of_class)]) for name in COUNTS))
+    groups: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for row in rows:
+        groups.setdefault((row.region, row.label), []).append(row.scores)
+    lines, empty = [], []
+    for (region, label), scores in groups.items():
+        counts = [np.array([values[name] for values in scores]) for name in COUNTS]
+        sums = ratios(*(np.array([values.sum()]) for values in counts))
+        cells = [_spread(scores, column) for column in columns]
+        lines.append([label, REGIONS[region], "per image", *cells])
         cells = [spread(sums[c.metric] * c.factor) if c.metric in sums else "" for c in columns]
-        lines.append([label, "pooled", *cells])
-    header = ["class", "aggregation", *(column.heading for column in columns)]
+        lines.append([label, REGIONS[region], "pooled", *cells])
+        found = empty_masks(*counts[:3])
+        if found.both + found.truth + found.prediction:
+            empty.append(
+                f"Empty masks of class {label}, {REGIONS[region]}: both {found.both}, ground truth "
+                f"alone {found.truth}, prediction alone {found.prediction} of {found.masks}."
+            )
+    header = ["class", "region", "aggregation", *(column.heading for column in columns)]
     caption = f"Scores of {images} images: mean ± standard deviation; pooled: of summed counts"
-    return Table(caption, header, lines, (1,)).markdown() + "\n"
+    return "\n\n".join([Table(caption, header, lines, (1, 2)).markdown(), *empty]) + "\n"
 
 
 def _spread(scores: list[dict[str, float]], column: Column) -> str:

@@ -33,6 +33,9 @@ METRICS = (
 )
 """The scores, in the order of a score file's columns; Betti-2 errors are of volumes alone."""
 
+WHOLE, VIEW = "image", "field_of_view"
+"""Names of the regions in score files: the whole image, and the field of view."""
+
 COUNTS = ("true_positives", "false_positives", "false_negatives", "true_negatives")
 
 
@@ -111,19 +114,20 @@ def score(
         )
         path = prediction_path(folder, sample.id, label.ndim)
         save_label(path, label, len(classes), sample.spacing)
-        for region, inside in regions(sample).items():
+        for region, inside in regions(sample.ignore, sample.field_of_view).items():
             for index, values in score_classes(label, sample.label, inside, len(classes)).items():
                 rows.writerow([sample.id, classes[index], region, *values.values()])
     write_text(folder / "scores.csv", table.getvalue())
 
 
-def regions(sample: Sample) -> dict[str, np.ndarray | None]:
-    """Return the regions in which a sample is scored, (*S) bool, or None for all of it."""
-    known = None if sample.ignore is None else ~sample.ignore
-    found = {"image": known}
-    if sample.field_of_view is not None:
-        view = sample.field_of_view
-        found["field_of_view"] = view if known is None else view & known
+def regions(
+    ignore: np.ndarray | None, field_of_view: np.ndarray | None
+) -> dict[str, np.ndarray | None]:
+    """Return the regions in which an image is scored, (*S) bool, or None for all of it."""
+    known = None if ignore is None else ~ignore
+    found = {WHOLE: known}
+    if field_of_view is not None:
+        found[VIEW] = field_of_view if known is None else field_of_view & known
     return found
 
 

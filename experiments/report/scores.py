@@ -13,13 +13,7 @@ import numpy as np
 from experiments.data import Dataset
 from experiments.errors import RunError
 from experiments.run_folder import Job, RunFolder
-from experiments.scoring import COUNTS, METRICS
-
-WHOLE = "image"
-"""Name of the region that is the whole image; the only one of score files without regions."""
-
-VIEW = "field_of_view"
-"""Name of the region inside the field of view."""
+from experiments.scoring import COUNTS, METRICS, VIEW, WHOLE
 
 REGIONS = {WHOLE: "whole image", VIEW: "field of view"}
 """How the regions are called in words."""

@@ -11,6 +11,8 @@ from experiments import cli
 from experiments.scoring import COUNTS, metrics_of
 from tubeskel.metrics import evaluate
 
+FOLDERS = ("predictions", "labels", "fields-of-view")
+
 
 def truth(shape):
     label = np.zeros(shape, np.uint8)
@@ -109,6 +111,76 @@ def test_what_cannot_be_scored_is_named(tmp_path, capsys, spoil, message):
     assert cli.main(["evaluate", *folders]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "p" / "scores").exists()
+
+
+def test_fields_of_view_are_scored_beside_the_images(tmp_path, capsys):
+    label = truth((20, 20))
+    prediction = np.where(np.arange(20) < 10, label, 0).astype(np.uint8)
+    view = np.zeros((20, 20), np.uint8)
+    view[:, :10] = 255
+    label[:, 0] = 9
+    write(tmp_path / "p", "a.png", prediction)
+    write(tmp_path / "t", "a.png", label)
+    write(tmp_path / "v", "a.tif", view)
+    folders = ["--predictions", str(tmp_path / "p"), "--labels", str(tmp_path / "t")]
+    flags = ["--fields-of-view", str(tmp_path / "v"), "--ignore", "9"]
+    assert cli.main(["evaluate", *folders, *flags]) == 0
+    shown = capsys.readouterr().out
+    rows = {(row["class"], row["region"]): row for row in read_scores(tmp_path / "p" / "scores")}
+    assert list(rows) == [(k, where) for where in ("image", "field_of_view") for k in "12"]
+    assert float(rows["1", "field_of_view"]["dice"]) == 1
+    assert float(rows["1", "image"]["dice"]) < 1
+    counted = [sum(int(rows["1", r][n]) for n in COUNTS) for r in ("image", "field_of_view")]
+    assert counted == [20 * 19, 20 * 9]
+    assert "| 1 | field of view | per image | 100.00 | 100.00 |" in shown
+
+
+def spoil_view_shape(root):
+    write(root / "v", "a.png", np.ones((20, 21), np.uint8))
+
+
+def spoil_view_name(root):
+    (root / "v" / "a.png").rename(root / "v" / "a_mask.png")
+
+
+def spoil_view_format(root):
+    (root / "v" / "a.png").write_bytes(b"no picture")
+
+
+def spoil_view_content(root):
+    write(root / "v", "a.png", np.zeros((20, 20), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_view_shape, "v/a.png has shape (20, 21)"),
+        (spoil_view_name, "no partner of the name 'a'"),
+        (spoil_view_format, "cannot read"),
+        (spoil_view_content, "v/a.png is 0 everywhere"),
+    ],
+)
+def test_a_wrong_field_of_view_is_named(tmp_path, capsys, spoil, message):
+    for side in "ptv":
+        write(tmp_path / side, "a.png", truth((20, 20)))
+    spoil(tmp_path)
+    folders = [f"--{name}={tmp_path / side}" for name, side in zip(FOLDERS, "ptv", strict=True)]
+    assert cli.main(["evaluate", *folders]) == 2
+    complaint = capsys.readouterr().err
+    assert message in complaint
+    assert str(tmp_path / "v") in complaint
+    assert not (tmp_path / "p" / "scores").exists()
+
+
+def test_empty_masks_are_counted(tmp_path, capsys):
+    label = truth((20, 20))
+    write(tmp_path / "p", "a.png", np.where(label == 1, 0, label))
+    write(tmp_path / "t", "a.png", label)
+    folders = ["--predictions", str(tmp_path / "p"), "--labels", str(tmp_path / "t")]
+    assert cli.main(["evaluate", *folders]) == 0
+    assert (
+        "Empty masks of class 1, whole image: both 0, ground truth alone 0, prediction alone 1 of 1"
+    ) in capsys.readouterr().out
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys):
