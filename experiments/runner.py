@@ -84,7 +84,7 @@ def run_job(
         json.dumps(
             {
                 "training_seconds": cost.training_seconds,
-                "seconds_per_iteration": cost.training_seconds / config.train.iterations,
+                "median_step_seconds": cost.median_step_seconds,
                 "peak_memory_bytes": cost.peak_memory_bytes,
                 "parameters": sum(weight.numel() for weight in network.parameters()),
             }

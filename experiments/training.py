@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,24 +15,15 @@ from torch import nn
 
 from experiments.batches import BatchStream
 from experiments.config import Config
+from experiments.cost import Cost, CostMeter
 from experiments.errors import RunError
 from experiments.files import write_atomically, write_bytes
 from experiments.gradients import analyse
 from experiments.losses import ArmLoss
-from experiments.memory import PeakMemory
 from experiments.networks import UNet, channels_last, training_outputs
 
 Progress = Callable[[int, float], None]
 """Called after each iteration with the number done and the loss."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a training took, with what it took before a kill (up to its last checkpoint)."""
-
-    training_seconds: float = 0.0
-    peak_memory_bytes: int = 0
-    """of the device on a GPU, otherwise of the process"""
 
 
 def train(
@@ -98,13 +88,7 @@ def train(
 
     network.train()
     forward = torch.compile(network) if settings.compile else network
-    memory = PeakMemory(device)
-    started = time.monotonic()
-
-    def cost() -> Cost:
-        seconds = before.training_seconds + time.monotonic() - started
-        return Cost(seconds, max(before.peak_memory_bytes, memory.read()))
-
+    meter = CostMeter(device, done, before)
     shown = math.nan
     for iteration in range(done, settings.iterations):
         share = iteration / settings.iterations
@@ -115,9 +99,8 @@ def train(
         image = image.to(memory_format=layout)
         count = iteration + 1
         if config.gradients.every and count % config.gradients.every == 0:
-            paused = time.monotonic()
-            append(gradients, {"iteration": count} | analyse(network, loss, image, target))
-            started += time.monotonic() - paused  # no cost of the arm
+            with meter.paused():
+                append(gradients, {"iteration": count} | analyse(network, loss, image, target))
         with torch.autocast(device.type, dtype=torch.float16, enabled=on_gpu):
             outputs = training_outputs(forward, image, config.network.head_size)
         value = loss(outputs, target, share)
@@ -131,24 +114,25 @@ def train(
         logged = last or count == 1 or count % settings.log_every == 0
         kept = last or count % settings.checkpoint_every == 0
         if logged or kept:  # elsewhere nothing waits for the device
-            shown = value.item()
-            if not math.isfinite(shown):
-                raise RunError(f"{folder}: the loss is {shown} at iteration {count}")
-        if logged:
-            entry = {"iteration": count, "learning_rate": rate, "loss": shown}
-            entry |= {"alpha": loss.alpha(share)} | loss.monitor(outputs, target)
-            append(log, entry)
-        if kept:
-            state = {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "scaler": scaler.state_dict(),
-                "iteration": count,
-                "cost": asdict(cost()),
-            }
-            write_atomically(checkpoint, partial(torch.save, state))
+            with meter.paused(count):
+                shown = value.item()
+                if not math.isfinite(shown):
+                    raise RunError(f"{folder}: the loss is {shown} at iteration {count}")
+                if logged:
+                    entry = {"iteration": count, "learning_rate": rate, "loss": shown}
+                    entry |= {"alpha": loss.alpha(share)} | loss.monitor(outputs, target)
+                    append(log, entry)
+                if kept:
+                    state = {
+                        "network": network.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "scaler": scaler.state_dict(),
+                        "iteration": count,
+                        "cost": asdict(meter.cost()),
+                    }
+                    write_atomically(checkpoint, partial(torch.save, state))
         progress(count, shown)
-    return cost()
+    return meter.cost()
 
 
 def append(path: Path, entry: dict[str, Any]) -> None:

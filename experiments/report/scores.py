@@ -246,7 +246,7 @@ def read_costs(folder: RunFolder, scores: Scores, arm: str) -> dict[str, float]:
     """Return the mean cost of one training of an arm; NaN for what was not measured."""
     paths = [folder.job_path(job) / "cost.json" for job in scores.jobs if job.arm == arm]
     costs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    names = ("training_seconds", "seconds_per_iteration", "peak_memory_bytes", "parameters")
+    names = ("training_seconds", "median_step_seconds", "peak_memory_bytes", "parameters")
     table = np.array([[cost.get(name) or np.nan for name in names] for cost in costs], dtype=float)
     return dict(zip(names, _mean(table, axis=0), strict=True))
 

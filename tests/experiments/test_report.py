@@ -490,11 +490,14 @@ def test_gradients_and_cost_are_shown_where_they_were_measured(run):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_text(path / "gradients.jsonl", text)
         cost = {"training_seconds": 90, "parameters": 2_000_000}
-        cost |= {"seconds_per_iteration": 0.25, "peak_memory_bytes": 3 * 2**20}
+        cost |= {"median_step_seconds": 0.25, "peak_memory_bytes": 3 * 2**20}
         write_text(path / "cost.json", json.dumps(cost))
     out = write_report([run], run.path / "report").parent
     assert iio.imread(out / "gradients.png").ndim == 3
-    assert "| dice\\_ce | 1.5 | 250.0 | 3 | 2.00 |" in (out / "report.md").read_text()
+    text = (out / "report.md").read_text()
+    assert "without the monitoring of terms and gradients" in text
+    assert "ms a step (median)" in text
+    assert "| dice\\_ce | 1.5 | 250.0 | 3 | 2.00 |" in text
 
 
 def test_a_volume_is_shown_by_its_fullest_slice():

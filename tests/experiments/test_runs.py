@@ -83,7 +83,7 @@ def test_a_run_leaves_what_it_promises(config):
         rates = [entry["learning_rate"] for entry in log]
         assert rates == [pytest.approx(0.01 * (1 - i / 6) ** 0.9) for i in range(6)]
         cost = json.loads((path / "cost.json").read_text())
-        assert cost["seconds_per_iteration"] == pytest.approx(cost["training_seconds"] / 6)
+        assert 0 < cost["median_step_seconds"] < cost["training_seconds"]
         assert cost["peak_memory_bytes"] > 1e6
         assert cost["parameters"] > 1000
         rows = list(csv.DictReader((path / "scores.csv").open()))
