@@ -63,6 +63,7 @@ def write_report(folders: Sequence[RunFolder], out: Path, name: str = "") -> Pat
     for folder, _, findings in found:
         blocks += verdicts(folder, scores, findings)
     blocks += [table, *(Paragraph(f"{key}: {text}") for key, text in read_published()[1].items())]
+    blocks.append(tables.arms_table(folders))
     lines = [
         (folder.config.name, row_name(folder, contrast), scores.where(region), of_contrast)
         for folder, scores, findings in found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.config import ArmConfig, to_yaml
+from experiments.config import to_yaml
 from experiments.data import Dataset, Sample
 from experiments.data.describe import describe
 from experiments.errors import DataError
-from experiments.losses import LOSSES, TOPOLOGY_TERMS, ArmLoss
+from experiments.losses import LOSSES, ArmLoss
 from experiments.report import figures, tables
 from experiments.report.document import Block, Figure, Heading, Listing, Paragraph
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
@@ -83,11 +82,10 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
     """Say what was trained and scored, and what is missing."""
     config = folder.config
     division = f"{config.data.folds} folds" if config.data.folds else "the data set's own split"
-    arms = "; ".join(f"{name} = {formula(arm)}" for name, arm in config.arms.items())
     texts = [
         f"{len(scores.jobs)} trainings of {config.train.iterations} iterations: "
-        f"{division}, {counted(len(scores.seeds), 'seed')}, {counted(len(config.arms), 'arm')} "
-        f"({arms}). Initial weights and batches are the same for all arms. "
+        f"{division}, {counted(len(scores.seeds), 'seed')}, {counted(len(config.arms), 'arm')}. "
+        f"Initial weights and batches are the same for all arms. "
         f"{len(scores.images)} images were scored, each by networks that were not trained on it."
     ]
     texts.append(what_is_compared(scores))
@@ -144,20 +142,6 @@ def what_is_compared(scores: Scores) -> str:
             "no difference, however large, can be found."
         )
     return text
-
-
-def formula(arm: ArmConfig) -> str:
-    """Return the loss of an arm as a sum, then what else differs from a plain arm."""
-    names = LOSSES[arm.loss]
-    terms = [f"{arm.alpha:g} {name}" if name in TOPOLOGY_TERMS else name for name in names]
-    plain = ArmConfig(arm.loss, arm.alpha, against=arm.against)
-    changed = [
-        f"{field.name} {getattr(arm, field.name)}"
-        for field in dataclasses.fields(arm)
-        if getattr(arm, field.name) != getattr(plain, field.name)
-        or (field.name == "radius" and "srl" in names)
-    ]
-    return " + ".join(terms) + (f" ({', '.join(changed)})" if changed else "")
 
 
 def counted(number: int, noun: str) -> str:
@@ -234,7 +218,7 @@ def data_section(
 def facts_of(folder: RunFolder, dataset: Dataset) -> list[Block]:
     """Return what the data set is made of, for the radius of each arm that recalls tubes."""
     arms = folder.config.arms.values()
-    recall = [arm for arm in arms if "srl" in LOSSES[arm.loss]] or arms
+    recall = [a for a in arms if "srl" in LOSSES[a.loss] and a.tube_from == "skeleton"] or arms
     radii = dict.fromkeys(arm.radius for arm in recall)
     facts = [describe(dataset, radius) for radius in radii]
     share = sum(one.foreground for one in facts[0].classes)

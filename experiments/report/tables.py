@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 import numpy as np
 
+from experiments.config import ArmConfig, Config
 from experiments.data.describe import Description
+from experiments.losses import LOSSES, TOPOLOGY_TERMS
 from experiments.report.document import Table
 from experiments.report.findings import Contrast, Finding
 from experiments.report.published import PublishedRow, read_published
@@ -55,6 +58,47 @@ def main_table(runs: Sequence[Run]) -> Table:
 
 def _without_region(cells: list[str]) -> list[str]:
     return cells[:3] + cells[4:]
+
+
+def arms_table(folders: Sequence[RunFolder]) -> Table:
+    """Return the settings of all arms, those that most studies vary first."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for folder in folders:
+        for cells in _arms(folder.config):
+            rows.setdefault(cells, []).append(folder.config.name)
+    caption = "Arms: what is not stated here is the same for all of them"
+    header = ["arm", "loss", "alpha", "radius", "recall", "tube from", "deep supervision"]
+    header += ["other settings", "compared with"]
+    if any(len(names) < len(folders) for names in rows.values()):
+        header.append("data")
+        rows = {(*cells, ", ".join(names)): names for cells, names in rows.items()}
+    return Table(caption, header, list(rows), (1, *range(4, len(header))))
+
+
+def _arms(config: Config) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each arm; empty where a setting has no effect."""
+    stated = {"loss", "alpha", "radius", "recall", "tube_from", "deep_supervision", "against"}
+    for name, arm in config.arms.items():
+        terms = LOSSES[arm.loss]
+        recalls, weighted = "srl" in terms, any(term in TOPOLOGY_TERMS for term in terms)
+        plain = ArmConfig(arm.loss)
+        others = [
+            f"{field.name} {getattr(arm, field.name)}"
+            for field in fields(arm)
+            if field.name not in stated and getattr(arm, field.name) != getattr(plain, field.name)
+        ]
+        against = [other for other in arm.against or (config.baseline,) if other != name]
+        yield (
+            name,
+            " + ".join(f"alpha {term}" if term in TOPOLOGY_TERMS else term for term in terms),
+            f"{arm.alpha:g}" if weighted else "",
+            str(arm.radius) if recalls and arm.tube_from == "skeleton" else "",
+            arm.recall if recalls else "",
+            arm.tube_from if recalls else "",
+            "yes" if arm.deep_supervision and config.network.heads != 0 else "no",
+            ", ".join(others),
+            ", ".join(against),
+        )
 
 
 def headings(columns: Sequence[Column]) -> list[str]:

@@ -20,10 +20,12 @@ from experiments.report.document import Figure, Listing, Paragraph, Table, to_ht
 from experiments.report.findings import Contrast, Finding, contrasts, find, verdict
 from experiments.report.scores import COLUMNS, Scores, read_scores
 from experiments.report.sections import example_figure, facts_of
+from experiments.report.tables import arms_table
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import COUNTS, METRICS, metrics_of, prediction_path, save_label
 from experiments.statistics import Comparison
 
+BASE = "dice_ce"
 AGAINST = Contrast("dice_ce_srl", "dice_ce", ("dice_ce_srl",), ("dice_ce",))
 
 
@@ -242,6 +244,40 @@ def test_the_facts_are_of_each_radius_that_an_arm_with_recall_has(run):
     dataset = run.config.data.load()
     facts = [block.caption for block in facts_of(other, dataset)[1:-1]]
     assert [re.search(r"radius (\d)", caption)[1] for caption in facts] == ["2", "3"]
+
+
+def test_the_settings_of_each_arm_stand_in_one_table(run, mapping):
+    mapping["arms"] |= {
+        "wide": {"loss": "dice_ce_srl", "alpha": 0.5, "radius": 4, "recall": "log"},
+        "mask": {"loss": "ce_srl", "tube_from": "mask", "against": ["dice_ce", "dice_ce_srl"]},
+        "late": {"loss": "dice_ce_cldice", "start": 0.5, "deep_supervision": False},
+    }
+    more = replace(run, config=from_mapping(mapping | {"name": "more"}))
+    table = arms_table([more])
+    assert table.header[:7] == [
+        *("arm", "loss", "alpha", "radius", "recall", "tube from", "deep supervision")
+    ]
+    assert [list(row) for row in table.rows] == [
+        ["dice_ce", "dice + ce", "", "", "", "", "yes", "", ""],
+        ["dice_ce_srl", "dice + ce + alpha srl", "1", "2", "linear", "skeleton", "yes", "", BASE],
+        ["wide", "dice + ce + alpha srl", "0.5", "4", "log", "skeleton", "yes", "", BASE],
+        ["mask", "ce + alpha srl", "1", "", "linear", "mask", "yes", "", "dice_ce, dice_ce_srl"],
+        ["late", "dice + ce + alpha cldice", "1", "", "", "", "no", "start 0.5", BASE],
+    ]
+    both = arms_table([run, more])
+    assert [row[-1] for row in both.rows] == ["tiny, more", "tiny, more", *["more"] * 3]
+    text = write_report([run, run], run.path / "report").with_name("report.md").read_text()
+    assert (
+        text.count("| dice\\_ce\\_srl | dice + ce + alpha srl | 1 | 2 | linear | skeleton |") == 1
+    )
+
+
+def test_the_facts_are_not_of_a_radius_that_no_tube_has(run):
+    arms = {"mask": ArmConfig("dice_ce_srl", radius=5, tube_from="mask")}
+    arms["tube"] = ArmConfig("dice_ce_srl", radius=3)
+    other = replace(run, config=replace(run.config, arms=arms))
+    _, *facts, _ = facts_of(other, run.config.data.load())
+    assert [re.search(r"radius (\d)", block.caption)[1] for block in facts] == ["3"]
 
 
 def test_examples_show_what_the_arm_recalls(run, monkeypatch):
