@@ -6,10 +6,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
+from itertools import product
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.config import ArmConfig, from_mapping, to_mapping
 from experiments.data import Sample, SyntheticTubes
@@ -23,7 +25,7 @@ from experiments.report.sections import example_figure, facts_of
 from experiments.report.tables import arms_table
 from experiments.run_folder import Job, RunFolder
 from experiments.scoring import COUNTS, METRICS, metrics_of, prediction_path, save_label
-from experiments.statistics import Comparison
+from experiments.statistics import Comparison, crossed_error
 
 BASE = "dice_ce"
 AGAINST = Contrast("dice_ce_srl", "dice_ce", ("dice_ce_srl",), ("dice_ce",))
@@ -53,6 +55,11 @@ def fake_job(folder, job, images, offset):
 @pytest.fixture
 def run(mapping):
     """A finished run of two arms, two folds and two seeds, with made-up scores."""
+    return finished(mapping)
+
+
+def finished(mapping):
+    """Make the folder of a finished run with two seeds and made-up scores."""
     mapping["seeds"] = [0, 1]
     folder = RunFolder.create(from_mapping(mapping))
     samples = folder.config.data.load().samples
@@ -204,6 +211,66 @@ def test_p_values_are_corrected_over_the_metrics(run):
     assert dice.p_value == pytest.approx(7 * 2 / 2**6)
     assert dice.comparison.mean == pytest.approx(2.0)
     assert findings["betti_0_error"].p_value == 1
+
+
+def test_the_report_has_every_statistic_of_the_paired_differences(mapping):
+    """Each computed here by itself from the gains that the score files hold."""
+    mapping["data"]["count"] = 10
+    run = finished(mapping)
+    rng = np.random.default_rng(0)
+    gains = {m: 0.03 * i + 0.05 * rng.normal(size=(2, 10)) for i, m in enumerate(metrics_of(2))}
+
+    def rows(job):
+        for index in range(job.fold, 10, 2):
+            row = {"image": f"tubes_{index:03d}", "class": "tube", "region": "image"}
+            if job.arm == "dice_ce_srl":
+                row |= {name: 0.5 + gain[job.seed, index] for name, gain in gains.items()}
+            yield row
+
+    rewrite(run, rows)
+    out = write_report([run], run.path / "report").parent
+    found = {row["metric"]: row for row in csv.DictReader((out / "differences.csv").open())}
+    columns = [c for c in COLUMNS if c.metric in found]
+    assert len(columns) == 7
+    signs = np.array(list(product((-1, 1), repeat=10)))
+    p_values, wide_p_values = [], []
+    for column in columns:
+        table, row = gains[column.metric] * column.factor, found[column.metric]
+        images = table.mean(axis=0)  # of each image over the seeds
+        mean, deviation = images.mean(), images.std(ddof=1)
+        assert float(row["mean"]) == pytest.approx(mean)
+        p_values.append(np.mean(np.abs((signs * images).mean(axis=1)) >= abs(mean) - 1e-9))
+        assert float(row["p_value"]) == pytest.approx(p_values[-1])
+        interval = stats.bootstrap((images,), np.mean, n_resamples=4000).confidence_interval
+        assert float(row["low"]) == pytest.approx(interval.low, abs=0.15 * deviation)
+        assert float(row["high"]) == pytest.approx(interval.high, abs=0.15 * deviation)
+        assert float(row["effect_size"]) == pytest.approx(mean / deviation)
+        error, freedom = crossed_error(table)
+        wide_p_values.append(2 * stats.t.sf(abs(mean) / error, freedom))
+        half = stats.t.ppf(0.975, freedom) * error
+        assert float(row["wide_low"]) == pytest.approx(mean - half)
+        assert float(row["wide_high"]) == pytest.approx(mean + half)
+        assert float(row["detectable"]) == pytest.approx(half + stats.t.ppf(0.8, freedom) * error)
+    for name, values in (("p_value_holm", p_values), ("wide_p_holm", wide_p_values)):
+        least = 0.0
+        for rank, place in enumerate(np.argsort(values)):
+            least = max(least, min(1.0, (7 - rank) * values[place]))
+            assert float(found[columns[place].metric][name]) == pytest.approx(least)
+
+    text = (out / "report.md").read_text()
+    dice, last = found["dice"], found["betti_1_error"]
+    shown = [f"{float(dice[name]):+.2f}" for name in ("mean", "low", "high")]
+    assert f"| DSC % | {shown[0]} | {shown[1]} to {shown[2]} |" in text
+    assert float(last["p_value_holm"]) < 0.05
+    assert f"| {float(last['effect_size']):+.2f} | {float(last['detectable']):.2f} | 2/2 |" in text
+    for words in (
+        "BCa bootstraps of the mean",
+        "two-sided permutation test (sign flips)",
+        "corrected for the number of metrics (Holm)",
+        "Effect size: mean over standard deviation of the images' differences",
+        "Detectable: the true difference that such an experiment finds in 80 % of cases",
+    ):
+        assert words in text
 
 
 def test_images_of_a_group_count_once(run, monkeypatch):
