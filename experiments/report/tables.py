@@ -118,7 +118,7 @@ def _spreads(scores: Scores, arm: str, columns: Sequence[Column], region: str) -
 def _published_cells(row: PublishedRow, columns: Sequence[Column]) -> list[str]:
     scores = [row.scores.get(column.metric) for column in columns]
     cells = ["" if score is None else f"{score:.2f}" for score in scores]
-    return [row.data, row.method, row.source, "", *cells]
+    return [row.data, row.method, row.source, "not stated", *cells]
 
 
 def spread(values: np.ndarray) -> str:

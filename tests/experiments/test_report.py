@@ -453,6 +453,7 @@ def test_inside_and_outside_the_field_of_view_are_shown_and_only_inside_is_teste
         (("dice_ce", "whole image"), "50.00 ± 0.00"),
         (("dice_ce_srl", "whole image"), "70.00 ± 0.00"),
     ]
+    assert {row["region"] for row in table if row["source"] != "ours"} == {"not stated"}
     assert "dice\\_ce & ours & whole image & 50.00" in (out / "table1.tex").read_text()
 
     assert "tiny, field of view: dice\\_ce\\_srl against dice\\_ce:" in text
