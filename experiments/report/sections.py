@@ -85,7 +85,7 @@ def what_was_run(folder: RunFolder, scores: Scores) -> list[str]:
     texts = [
         f"{len(scores.jobs)} trainings of {config.train.iterations} iterations: "
         f"{division}, {counted(len(scores.seeds), 'seed')}, {counted(len(config.arms), 'arm')}. "
-        f"Initial weights and batches are the same for all arms. "
+        "Initial weights and batches are the same for all arms. "
         f"{len(scores.images)} images were scored, each by networks that were not trained on it."
     ]
     texts.append(what_is_compared(scores))

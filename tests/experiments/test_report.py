@@ -140,6 +140,7 @@ def test_markdown_and_page_say_the_same(run):
         assert "Dice + CCE + SRL" in text
         assert "6 images in 6 groups; tube of radius 2" in text
         assert "8 trainings of 6 iterations: 2 folds, 2 seeds, 2 arms" in text
+        assert "15000.0 (mean, with monitoring)" in text  # cost files from before the median
         assert '"python": "3.x"' in text.replace("&quot;", '"')
     for name in re.findall(r"\]\((\S+\.png)\)", markdown):
         assert iio.imread(path.parent / name).ndim == 3
