@@ -11,7 +11,7 @@ import yaml
 
 from experiments.data import DataConfig
 from experiments.errors import ConfigError
-from experiments.losses import LOSSES
+from experiments.losses import LOSSES, TermsConfig
 from experiments.presets import Preset, fill
 from experiments.validation import Range, build, nearest
 
@@ -25,6 +25,8 @@ class ArmConfig:
 
     loss: str
     """name of the loss, see `python -m experiments list`"""
+    scale: Annotated[float, Range(0)] = 1.0
+    """factor of the whole loss"""
     alpha: Annotated[float, Range(0)] = 1.0
     """weight of the topology term: Skeleton Recall, or clDice"""
     start: Probability = 0.0
@@ -55,7 +57,8 @@ class NetworkConfig:
     width: Annotated[int, Range(1)] = 32
     """channels of the first level where `filters` is empty; doubled up to 16 (3D: 10) fold"""
     heads: Annotated[int, Range(0)] | None = 2
-    """deep supervision heads beside the output; 0 turns deep supervision off, none takes all"""
+    """deep supervision heads beside the output; 0 turns deep supervision off, none takes all but
+    the lowest, to which nnU-Net gives no weight"""
     head_size: Literal["full", "own"] = "full"
     """whether heads are enlarged to the labels' resolution, or compared at their own"""
     head_weights: tuple[Annotated[float, Range(0)], ...] = ()
@@ -100,6 +103,8 @@ class AugmentConfig:
     """probability of Gaussian smoothing, standard deviation 0.5 to 1 pixel"""
     contrast: Probability = 0.15
     """probability of a contrast change by up to 25 %"""
+    contrast_keeps_range: bool = False
+    """whether a contrast change clips to the image's range before it"""
     brightness: Probability = 0.15
     """probability of a brightness change by up to 0.25 standard deviations"""
     scale: Probability = 0.0
@@ -133,6 +138,7 @@ class Config:
     preset: Preset = "none"
     """where values come from that the file does not give, see `experiments.presets`"""
     seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...] = (0,)
+    terms: TermsConfig = field(default_factory=TermsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

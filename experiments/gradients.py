@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from experiments.losses import IGNORE, MONITORED, ArmLoss
 from experiments.networks import UNet
-
-if TYPE_CHECKING:
-    from tubeskel.gradients import GradientReport
 
 VANISHING = 0.01
 """Share of the largest gradient that a softmax lets a tube pixel have, below which it vanishes."""
@@ -47,9 +44,9 @@ def analyse(network: UNet, loss: ArmLoss, image: Tensor, target: Tensor) -> dict
 
         None stands for what is not defined: no tube, no missed pixel, a gradient of zero.
     """
-    from tubeskel.gradients import term_gradients
+    from tubeskel.gradients import recall_gradient, term_gradients
 
-    of_output = ArmLoss(replace(loss.arm, deep_supervision=False))
+    of_output = ArmLoss(replace(loss.arm, deep_supervision=False), terms=loss.terms)
     with torch.no_grad():
         features = network.skip_layers(image)
     with torch.enable_grad():
@@ -71,7 +68,8 @@ def analyse(network: UNet, loss: ArmLoss, image: Tensor, target: Tensor) -> dict
 
     norms = {space: report.norms(space) for space in ("probabilities", "logits")}
     dice_ce = by_logits["dice"] + by_logits["ce"]
-    missed, vanishing = _missed(report, logits)
+    by_probability = recall_gradient(tube, logits.shape[1], batch=of_output.terms.batch)
+    missed, vanishing = _missed(by_probability.abs(), by_logits["srl"][:, 1:].abs(), logits)
     return {
         "terms": {
             name: {
@@ -90,10 +88,14 @@ def analyse(network: UNet, loss: ArmLoss, image: Tensor, target: Tensor) -> dict
     }
 
 
-def _missed(report: GradientReport, logits: Tensor) -> tuple[float | None, float | None]:
-    """Return the missed share of the tube, and of that the share with a vanishing gradient."""
-    by_probability = report.closed_form.abs()  # [B, K, *S], 0 but on the tube of each class
-    by_logit = report.terms["srl"].logits[:, 1:].abs()
+def _missed(
+    by_probability: Tensor, by_logit: Tensor, logits: Tensor
+) -> tuple[float | None, float | None]:
+    """Return the missed share of the tube, and of that the share with a vanishing gradient.
+
+    `by_probability` is that of the Skeleton Recall Loss, [B, K, *S], 0 but on the tube of each
+    class; `by_logit` is that of the arm's recall.
+    """
     tube = by_probability > 0
     predicted = logits.argmax(1, keepdim=True)
     classes = torch.arange(1, logits.shape[1], device=logits.device)

@@ -50,6 +50,11 @@ def change_intensities(
     def scale(x: Tensor, strength: Tensor) -> Tensor:
         return x * strength
 
+    def contrast_in_range(x: Tensor, strength: Tensor) -> Tensor:
+        axes = tuple(range(1, x.ndim))
+        low, high = x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+        return contrast(x, strength).clamp(low, high)
+
     def inverted(x: Tensor, strength: Tensor) -> Tensor:
         return -gamma(-x, strength)
 
@@ -57,7 +62,12 @@ def change_intensities(
         (augment.noise, 0.0, 0.1, noise),
         (augment.smooth, 0.5, 1.0, smooth),
         (augment.scale, 0.75, 1.25, scale),
-        (augment.contrast, 0.75, 1.25, contrast),
+        (
+            augment.contrast,
+            0.75,
+            1.25,
+            contrast_in_range if augment.contrast_keeps_range else contrast,
+        ),
         (augment.brightness, -0.25, 0.25, brightness),
         (augment.low_resolution, 0.5, 1.0, lower_resolution),
         (augment.gamma_inverted, 0.7, 1.5, inverted),
@@ -129,8 +139,11 @@ def _lower_along(image: Tensor, axis: int, factor: Tensor) -> Tensor:
 
 
 def gamma(image: Tensor, exponent: Tensor) -> Tensor:
-    """Raise each image, scaled to 0 to 1, to a power; it keeps its range."""
+    """Raise each image, scaled to 0 to 1, to a power; it keeps its mean and standard deviation."""
     axes = tuple(range(1, image.ndim))
     low = image.amin(axes, keepdim=True)
     extent = (image.amax(axes, keepdim=True) - low).clamp(min=1e-7)
-    return ((image - low) / extent) ** exponent * extent + low
+    raised = ((image - low) / extent) ** exponent
+    deviation, mean = torch.std_mean(raised, axes, keepdim=True)
+    wanted, centre = torch.std_mean(image, axes, keepdim=True)
+    return (raised - mean) / deviation.clamp(min=1e-7) * wanted + centre

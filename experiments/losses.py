@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor
+
+from experiments.validation import Range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +23,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "dice_ce_srl": ("dice", "ce", "srl"),
     "ce_srl": ("ce", "srl"),
     "dice_ce_cldice": ("dice", "ce", "cldice"),
+    "dice_cldice": ("dice", "cldice"),
 }
 """Terms of each loss."""
 
@@ -33,6 +37,18 @@ IGNORE = 255
 """Label of pixels that no term sees."""
 
 
+@dataclass(frozen=True)
+class TermsConfig:
+    """How each term is taken, for all arms alike."""
+
+    batch: bool = True
+    """Dice and recall over the batch as a whole; otherwise the means of those of each image"""
+    background: bool = False
+    """whether Dice counts the background as a class"""
+    cldice_iterations: Annotated[int, Range(0)] = 10
+    """erosions of soft clDice, the radius of the thickest tube that it thins"""
+
+
 class ArmLoss:
     """The loss of one arm, over the network's output and its heads.
 
@@ -44,10 +60,18 @@ class ArmLoss:
     arm : ArmConfig
     head_weights : sequence of float, optional
         Weights of the output and each head; by default 1, 1/2, 1/4, ..., divided by their sum.
+    terms : TermsConfig, optional
+        How each term is taken.
     """
 
-    def __init__(self, arm: ArmConfig, head_weights: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        arm: ArmConfig,
+        head_weights: Sequence[float] = (),
+        terms: TermsConfig | None = None,
+    ) -> None:
         self.arm = arm
+        self.terms = terms or TermsConfig()
         self.names = LOSSES[arm.loss]
         self.head_weights = head_weights or None
         if head_weights and not arm.deep_supervision:
@@ -77,7 +101,7 @@ class ArmLoss:
         """
         alpha = self.alpha(progress)
         weights = {name: alpha if name in TOPOLOGY_TERMS else 1.0 for name in self.names}
-        return self.weighted(outputs, target, weights)
+        return self.arm.scale * self.weighted(outputs, target, weights)
 
     @torch.no_grad()
     def monitor(self, outputs: Sequence[Tensor], target: Tensor) -> dict[str, float]:
@@ -117,14 +141,16 @@ class ArmLoss:
                 recall=self.arm.recall,
                 radius=self.arm.radius,
                 per_class=self.arm.per_class,
+                batch=self.terms.batch,
+                include_background=self.terms.background,
                 ignore_index=IGNORE,
             )
             parts.append(self._over_heads(compound, outputs, target))
         if weights.get("cldice"):
             from tubeskel.losses import SoftClDiceLoss
 
-            soft = self._supervised(SoftClDiceLoss(ignore_index=IGNORE))
-            parts.append(weights["cldice"] * soft(outputs, target))
+            soft = SoftClDiceLoss(iterations=self.terms.cldice_iterations, ignore_index=IGNORE)
+            parts.append(weights["cldice"] * self._supervised(soft)(outputs, target))
         return torch.stack(parts).sum()
 
     def _over_heads(

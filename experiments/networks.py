@@ -109,7 +109,7 @@ def build_network(
     """Make a U-Net whose initial weights depend on `seed` and `fold` alone."""
     sizes = plan(config, crop, spacing)
     levels = len(sizes.filters)
-    heads = levels - 2 if config.heads is None else config.heads
+    heads = levels - 3 if config.heads is None else config.heads
     if heads > levels - 2:
         raise ConfigError(
             f"network.heads = {heads}: allowed is at most {levels - 2} with {levels} levels"

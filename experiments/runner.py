@@ -77,7 +77,7 @@ def run_job(
         job.fold,
         tuple(np.median(store.spacings, axis=0)),
     ).to(device)
-    loss = ArmLoss(config.arms[job.arm], config.network.head_weights)
+    loss = ArmLoss(config.arms[job.arm], config.network.head_weights, config.terms)
     cost = train(network, loss, stream, config, path, progress)
     write_text(
         path / "cost.json",

@@ -243,10 +243,23 @@ def test_a_lower_resolution_loses_detail_and_keeps_the_rest():
     assert torch.equal(intensities.lower_resolution(ramp, 2 * half), ramp)
 
 
-def test_gamma_keeps_the_range():
-    image = standardised(2, 3, 16, 16)
+def test_gamma_keeps_mean_and_deviation():
+    image = 2 * standardised(2, 3, 16, 16) + 1
     for exponent in (0.7, 1.5):
         after = intensities.gamma(image, torch.full((2, 1, 1, 1), exponent))
-        torch.testing.assert_close(after.amax((1, 2, 3)), image.amax((1, 2, 3)))
-        torch.testing.assert_close(after.amin((1, 2, 3)), image.amin((1, 2, 3)))
-        assert (after.mean() > image.mean()) == (exponent < 1)
+        torch.testing.assert_close(after.mean((1, 2, 3)), image.mean((1, 2, 3)))
+        torch.testing.assert_close(after.std((1, 2, 3)), image.std((1, 2, 3)))
+        assert (after.median() > image.median()) == (exponent < 1)
+    flat = torch.ones(1, 1, 8, 8)
+    assert torch.equal(intensities.gamma(flat, torch.full((1, 1, 1, 1), 0.7)), flat)
+
+
+def test_a_contrast_change_can_keep_the_range():
+    image = standardised(16, 2, 16, 16)
+    for keeps in (False, True):
+        only = AugmentConfig(contrast=1, contrast_keeps_range=keeps, brightness=0, noise=0)
+        after = change_intensities(image.clone(), only, 0, 0, 0)
+        inside = (after <= image.amax((1, 2, 3), keepdim=True)) & (
+            after >= image.amin((1, 2, 3), keepdim=True)
+        )
+        assert bool(inside.all()) == keeps

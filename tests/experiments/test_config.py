@@ -8,6 +8,7 @@ import yaml
 from experiments.config import from_mapping, load, to_mapping, to_yaml
 from experiments.data import SyntheticTubes
 from experiments.errors import ConfigError
+from experiments.losses import TermsConfig
 from experiments.presets import PRESETS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "experiments" / "configs"
@@ -102,6 +103,13 @@ def test_the_published_protocol_weighs_its_heads_as_published(mapping):
     assert len(weights) == config.network.heads + 1
     assert sum(weights) == pytest.approx((1 + (63 / 127)) / 7)
     assert config.train.crop == (512, 512)
+    assert config.terms == TermsConfig(batch=False, background=True, cldice_iterations=3)
+
+
+@pytest.mark.parametrize(("preset", "batch"), [("nnunet2d", True), ("nnunet3d", False)])
+def test_dice_is_of_the_batch_where_nnunets_is(mapping, preset, batch):
+    del mapping["network"], mapping["train"]
+    assert from_mapping(mapping | {"preset": preset}).terms.batch is batch
 
 
 def test_a_missing_field_is_named(mapping):

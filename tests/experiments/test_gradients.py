@@ -9,7 +9,7 @@ import torch
 from experiments import runner
 from experiments.config import ArmConfig, GradientsConfig, NetworkConfig
 from experiments.gradients import analyse
-from experiments.losses import IGNORE, LOSSES, MONITORED, ArmLoss
+from experiments.losses import IGNORE, LOSSES, MONITORED, ArmLoss, TermsConfig
 from experiments.networks import build_network
 
 
@@ -72,6 +72,16 @@ def test_confidently_missed_pixels_have_a_vanishing_gradient(
     found = analyse(with_bias(network, background), ArmLoss(ArmConfig("ce_srl")), *batch)
     assert found["missed_share"] == missed
     assert found["vanishing_share"] == vanishing
+
+
+def test_the_largest_gradient_of_a_pixel_is_that_of_its_own_image(network, batch):
+    """Less, in a batch of images that mostly have no tube, than recall over the batch asks."""
+    image, target = (x.repeat_interleave(40, 0)[39:] for x in batch)
+    target[:-1] = 0
+    target[0, 4:12] = 1
+    loss = ArmLoss(ArmConfig("ce_srl"), terms=TermsConfig(batch=False))
+    found = analyse(with_bias(network, 3.0), loss, image, target)
+    assert found["vanishing_share"] == 0
 
 
 def test_the_gradient_of_a_cross_entropy_on_the_tube_does_not_vanish(network, batch):

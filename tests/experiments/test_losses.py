@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from experiments.config import ArmConfig
-from experiments.losses import IGNORE, LOSSES, MONITORED, TOPOLOGY_TERMS, ArmLoss
+from experiments.losses import (
+    IGNORE,
+    LOSSES,
+    MONITORED,
+    TOPOLOGY_TERMS,
+    ArmLoss,
+    TermsConfig,
+)
 
 
 @pytest.fixture
@@ -21,8 +28,8 @@ def heads():
     return [torch.randn(2, 2, 32, 32, generator=generator).requires_grad_() for _ in range(3)]
 
 
-def loss_of(loss="dice_ce_srl", head_weights=(), **fields):
-    return ArmLoss(ArmConfig(loss, **fields), head_weights)
+def loss_of(loss="dice_ce_srl", head_weights=(), terms=None, **fields):
+    return ArmLoss(ArmConfig(loss, **fields), head_weights, terms)
 
 
 def test_the_terms_are_their_formulas(heads, target):
@@ -48,6 +55,37 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(heads, target, loss):
     expected = sum(weight * terms[name] for name, weight in weights.items())
     assert arm(heads, target).item() == pytest.approx(expected, abs=1e-5)
     assert set(terms) == {*MONITORED, *LOSSES[loss]}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_scale_is_of_the_whole_loss(heads, target, loss):
+    value, halved = loss_of(loss), loss_of(loss, scale=0.5)
+    assert halved(heads, target).item() == pytest.approx(value(heads, target).item() / 2)
+    assert halved.monitor(heads, target) == value.monitor(heads, target)
+
+
+def test_dice_and_recall_of_each_image_and_of_the_background(heads, target):
+    """As Valverde et al. (2025) take them."""
+    from tubeskel import tubed_skeleton
+
+    probability = heads[0].softmax(1)
+    truth = torch.stack([target == 0, target == 1], 1)
+    overlap = 2 * (probability * truth).sum((2, 3)) / (probability + truth.float()).sum((2, 3))
+    tube = tubed_skeleton(target, spatial_dims=2) > 0
+    recall = (probability[:, 1] * tube).sum((1, 2)) / tube.sum((1, 2))
+    terms = loss_of(terms=TermsConfig(batch=False, background=True)).monitor(heads[:1], target)
+    assert terms["dice"] == pytest.approx(-overlap.mean().item(), abs=1e-5)
+    assert terms["srl"] == pytest.approx(-recall.mean().item(), abs=1e-5)
+
+
+def test_the_published_cldice_loss_is_half_dice_and_half_cldice(heads, target):
+    from tubeskel import soft_cldice_loss
+
+    arm = loss_of("dice_cldice", terms=TermsConfig(cldice_iterations=3), scale=0.5)
+    dice = arm.monitor(heads[:1], target)["dice"]
+    cldice = soft_cldice_loss(heads[0], target, iterations=3).item()
+    assert cldice != pytest.approx(soft_cldice_loss(heads[0], target).item(), abs=1e-3)
+    assert arm(heads[:1], target).item() == pytest.approx((dice + cldice) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -61,11 +61,17 @@ def test_an_automatic_network_runs_on_thick_slices():
     config = NetworkConfig(filters=(), width=2, heads=None, head_size="own")
     network = build_network(config, (8, 32, 32), 1, 3, 0, 0, (4.0, 1.0, 1.0))
     outputs = training_outputs(network.train(), torch.randn(1, 1, 8, 32, 32), "own")
-    assert [tuple(output.shape[2:]) for output in outputs] == [
-        (8, 32, 32),
-        (8, 16, 16),
-        (8, 8, 8),
-    ]
+    assert [tuple(output.shape[2:]) for output in outputs] == [(8, 32, 32), (8, 16, 16)]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (32, 32, 32)])
+def test_without_a_number_there_are_the_heads_to_which_nnunet_gives_weight(size):
+    """Of the outputs of all decoder levels its deep supervision leaves out the lowest."""
+    config = NetworkConfig(filters=(), width=2, heads=None, head_size="own")
+    network = build_network(config, size, 1, 2, 0, 0)
+    levels = len(plan(config, size).filters)
+    outputs = training_outputs(network.train(), torch.randn(1, 1, *size), "own")
+    assert len(outputs) == levels - 2
 
 
 @pytest.mark.parametrize(
