@@ -4,7 +4,8 @@ A tree grows as a random walk with inertia, tapers, and branches. The image show
 the ground, except in gaps where its contrast fades while the label goes on; blobs, an edge, slow
 shading and noise distract. For a designed experiment set `widths`, equal for tubes that do not
 taper, and `gaps`: the trees of a seed have the same centre lines for all widths, and the same
-background and noise for all shares of gaps.
+background and noise for all shares of gaps. With a `lumen` there are two classes, one inside the
+other.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
     """2 for images, 3 for volumes"""
     widths: tuple[Width, Width] = (2.0, 12.0)
     """narrowest and widest tube, in pixels; equal: all tubes are as wide"""
+    lumen: Annotated[float, Range(0, 0.9)] = 0.0
+    """share of a tube's width that is its lumen, half as bright as the wall and a class of its own;
+    0: tubes have none"""
     gaps: Annotated[float, Range(0, 1)] = 0.1
     """share of the tubes' length without contrast"""
     noise: Annotated[float, Range(0)] = 0.25
@@ -56,7 +60,7 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
         Returns
         -------
         Dataset
-            One-channel images, class 1 is tube.
+            One-channel images; class 1 is tube, or 1 is wall and 2 lumen.
 
         Raises
         ------
@@ -68,7 +72,8 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
         samples = tuple(self._sample(index) for index in range(self.count))
         ids = [sample.id for sample in samples]
         cut = self.count - max(1, self.count // 5)
-        return Dataset(samples, ("background", "tube"), tuple(ids[:cut]), tuple(ids[cut:]))
+        classes = ("background", "wall", "lumen") if self.lumen else ("background", "tube")
+        return Dataset(samples, classes, tuple(ids[:cut]), tuple(ids[cut:]))
 
     def _sample(self, index: int) -> Sample:
         rng = numpy_generator("synthetic_tubes", self.seed, index)
@@ -79,7 +84,13 @@ class SyntheticTubes(DataConfig, data_set="synthetic_tubes"):
             points[:, -1], (THINNEST, THICKEST), (self.widths[0] / 2, self.widths[1] / 2)
         )
         visible = self._visibility(index, points)
-        label, signal = draw(points, visible * rng.uniform(0.5, 1.0), self.size)
+        contrast = visible * rng.uniform(0.5, 1.0)
+        label, signal = draw(points, contrast, self.size)
+        if self.lumen:
+            points[:, -1] *= self.lumen
+            inside, dark = draw(points, contrast, self.size)
+            label += inside
+            signal -= 0.5 * dark
         image = signal + self._ground(rng) + rng.normal(0, self.noise, signal.shape)
         return Sample(f"tubes_{index:03d}", standardise(image[None]), label)
 

@@ -131,6 +131,19 @@ def test_tubes_of_all_widths_have_the_same_centre_lines():
         assert two.label[one.label > 0].all()
 
 
+def test_a_lumen_is_a_darker_class_inside_the_wall():
+    plain, walled = (
+        tubes(widths=(8, 8), gaps=0.0, noise=0.0, distractors=0, lumen=lumen)
+        for lumen in (0.0, 0.5)
+    )
+    assert walled.classes == ("background", "wall", "lumen")
+    for whole, sample in zip(plain.samples, walled.samples, strict=True):
+        np.testing.assert_array_equal(sample.label > 0, whole.label > 0)
+        wall, lumen = sample.label == 1, sample.label == 2
+        assert 0.3 < lumen.sum() / (sample.label > 0).sum() < 0.8
+        assert sample.image[0][wall].mean() > sample.image[0][lumen].mean()
+
+
 def test_tubes_in_3d():
     (sample, _) = tubes(count=2, size=32, dimensions=3, widths=(2, 6)).samples
     assert sample.image.shape == (1, 32, 32, 32)
