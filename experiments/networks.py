@@ -58,9 +58,9 @@ def plan(config: NetworkConfig, crop: Sequence[int], spacing: Sequence[float] = 
 def _by_crop_and_spacing(crop: Sequence[int], spacing: Sequence[float]) -> tuple[Levels, Levels]:
     """Return kernels and strides: halve what is finest until 4 pixels are left.
 
-    An axis is halved while at least 4 pixels remain and it is less than twice as coarse as the
-    finest that can be halved; it gets a kernel of 3 once it is less than twice as coarse as the
-    finest, and keeps it.
+    An axis is halved while at least 4 pixels remain (6 if it is the only one) and it is less than
+    twice as coarse as the finest that can be halved; it gets a kernel of 3 once it is less than
+    twice as coarse as the finest, and keeps it. The lowest level has kernels of 3.
     """
     size, step = list(crop), list(spacing)
     kernels: Levels = [tuple(3 if s < 2 * min(step) else 1 for s in step)]
@@ -71,6 +71,9 @@ def _by_crop_and_spacing(crop: Sequence[int], spacing: Sequence[float]) -> tuple
             break
         finest = min(s for s, can in zip(step, divisible, strict=True) if can)
         halved = [can and s < 2 * finest for s, can in zip(step, divisible, strict=True)]
+        largest = max(n for n, half in zip(size, halved, strict=True) if half)
+        if sum(halved) == 1 and largest < 3 * SMALLEST:
+            break
         if any(n % 2 for n, half in zip(size, halved, strict=True) if half):
             raise ConfigError(
                 f"train.crop = {list(crop)}: allowed are sizes that can be halved until fewer than "
@@ -83,6 +86,7 @@ def _by_crop_and_spacing(crop: Sequence[int], spacing: Sequence[float]) -> tuple
         kernels.append(
             tuple(max(k, 3 if s < 2 * min(step) else 1) for k, s in zip(before, step, strict=True))
         )
+    kernels[-1] = (3,) * len(crop)
     if len(strides) < 3:
         raise ConfigError(f"train.crop = {list(crop)} gives {len(strides)} levels: allowed is >= 3")
     return kernels, strides
