@@ -2,8 +2,9 @@
 
 Layout: ``stack1/raw/NN.tif`` (1024 x 1024 grey, 4.6 nm a pixel, sections 45 to 50 nm apart), and
 ``stack1/{mitochondria,membranes,synapses}/NN.png`` with 255 inside (in-between values occur at
-edges); 20 sections. The owners propose 80 % for training, 20 % for testing: here by number.
-Neighbouring sections resemble each other, so scores on held-out ones flatter a network.
+edges; some are one bit deep); 20 sections. The owners propose 80 % for training, 20 % for testing:
+here by number. Neighbouring sections resemble each other, so scores on held-out ones flatter a
+network.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from experiments.errors import DataError
 from experiments.validation import Range
 
 # Entries of the cache are found by it: raise it when a loader reads the same files otherwise.
-VERSION = 1
+VERSION = 2
 # Fields that do not change what is read from the files of a case.
 NOT_CONTENT = {"root", "folds", "max_samples", "slices", "cache"}
 

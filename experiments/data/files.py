@@ -88,8 +88,9 @@ def grey(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path, above: float = 0) -> np.ndarray:
-    """Read a 2D mask as (H, W) uint8: 1 where its value is more than `above`, else 0."""
-    return (grey(read(path), path) > above).astype(np.uint8)
+    """Read a 2D mask as (H, W) uint8: 1 where its value is over `above`, or its one bit set."""
+    values = grey(read(path), path)
+    return (values if values.dtype == bool else values > above).astype(np.uint8)
 
 
 def read_labels(path: Path, classes: Mapping[int, int]) -> np.ndarray:

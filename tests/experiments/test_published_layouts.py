@@ -282,6 +282,13 @@ def test_drosophila_thresholds_and_splits_by_section(tmp_path):
         DrosophilaVNC("drosophila_vnc", root=str(tmp_path)).load()
 
 
+def test_drosophila_takes_masks_of_one_bit(tmp_path):
+    write(tmp_path / "stack1" / "raw" / "00.tif", photograph()[..., 0])
+    write(tmp_path / "stack1" / "synapses" / "00.png", mask() > 0)
+    dataset = DrosophilaVNC("drosophila_vnc", root=str(tmp_path), target="synapses").load()
+    assert dataset.samples[0].label.sum() == SIZE[1]
+
+
 # ---- acdc
 
 

@@ -69,7 +69,14 @@ def test_drosophila(root):
     dataset = DrosophilaVNC("drosophila_vnc", root=root("drosophila_vnc")).load()
     check(dataset, 2)
     assert dataset.test == ("05",)
-    assert np.mean([s.label.mean() for s in dataset.samples]) == pytest.approx(0.044, abs=0.001)
+    assert all(sample.label.any() for sample in dataset.samples)  # section 01 is one bit deep
+    assert np.mean([s.label.mean() for s in dataset.samples]) == pytest.approx(0.056, abs=0.001)
+
+
+@pytest.mark.parametrize(("target", "share"), [("membranes", 0.208), ("synapses", 0.00704)])
+def test_other_structures_of_drosophila_are_one_bit(root, target, share):
+    data = DrosophilaVNC("drosophila_vnc", root=root("drosophila_vnc"), target=target).load()
+    assert np.mean([s.label.mean() for s in data.samples]) == pytest.approx(share, rel=0.02)
 
 
 def test_acdc_as_slices(root):
