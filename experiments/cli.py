@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``study``, ``report``, ``evaluate`` and ``list``."""
+"""The command line: ``run``, ``study``, ``report``, ``describe``, ``evaluate`` and others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 import tyro
 
 from experiments import config as configs
-from experiments.data import DATA_SETS
+from experiments.data import DATA_SETS, DataConfig
 from experiments.errors import ConfigError, UserError
 from experiments.losses import LOSSES
 from experiments.validation import nearest
@@ -24,6 +24,7 @@ usage: {PROGRAM} run CONFIG [--FIELD VALUE ...]   train, score and report; conti
        {PROGRAM} run CONFIG --help                show the fields of a config
        {PROGRAM} study CONFIG [--workers N]       run and report several data sets, arms and seeds
        {PROGRAM} report RUN [RUN ...]             report of run folders or a study's folder
+       {PROGRAM} describe DATA_SET [--data.FIELD VALUE ...]  what a tube leaves of the masks
        {PROGRAM} export-nnunet CONFIG --id N      write its data set and folds for nnU-Net
        {PROGRAM} evaluate --predictions DIR --labels DIR    score any predictions, 2D or 3D
        {PROGRAM} list                             show data sets, losses and configs
@@ -39,6 +40,17 @@ class ReportArguments:
     """run folders, or folders of studies"""
     out: Path | None = None
     """folder of the report; by default report/ in the first folder"""
+
+
+@dataclass(frozen=True)
+class DescribeArguments:
+    """Show what a data set is made of; where tube and mask are one, SRL is plain recall."""
+
+    data: DataConfig
+    radius: int = 2
+    """radius of the tube, in pixels"""
+    per_class: bool = False
+    """thin each class by itself; by default the union of all classes"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         "run": run_command,
         "study": study_command,
         "report": report_command,
+        "describe": describe_command,
         "export-nnunet": export_nnunet_command,
         "evaluate": evaluate_command,
         "list": list_command,
@@ -142,6 +155,24 @@ def report_command(arguments: Sequence[str]) -> int:
 
     folders = [folder for path in parsed.runs for folder in RunFolder.open_all(path)]
     print(f"report: {write_report(folders, parsed.out or parsed.runs[0] / 'report')}")
+    return 0
+
+
+def describe_command(arguments: Sequence[str]) -> int:
+    """Describe the data set named ``arguments[0]``, the rest being its fields."""
+    name = next(iter(arguments), "")
+    if name not in DATA_SETS:
+        raise ConfigError(f"describe {name or '...'}: data set, {nearest(name, DATA_SETS)}")
+    default = DescribeArguments(DATA_SETS[name](name))
+    parsed = parse(DescribeArguments, arguments[1:], f"{PROGRAM} describe {name}", default)
+    if parsed.radius < 0:
+        raise ConfigError(f"--radius {parsed.radius}: allowed is at least 0")
+
+    from experiments.data.describe import describe
+    from experiments.report.tables import facts_table
+
+    facts = describe(parsed.data.load(), parsed.radius, parsed.per_class)
+    print(facts_table(facts).markdown())
     return 0
 
 

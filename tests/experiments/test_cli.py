@@ -51,6 +51,31 @@ def test_list_shows_data_sets_losses_and_configs(capsys):
         assert name in text
 
 
+def test_describe_shows_what_a_tube_leaves_of_the_masks(capsys):
+    fields = "--data.count 4 --data.size 64 --data.gaps 0 --data.lumen 0.5 --data.widths 12 12"
+    shares = {}
+    for options in ([], ["--per-class"], ["--radius", "20"]):
+        assert cli.main(["describe", "synthetic_tubes", *fields.split(), *options]) == 0
+        rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "|" in line]
+        shares[tuple(options)] = {row[1].strip(): float(row[4]) for row in rows[2:]}
+    assert shares["--radius", "20"] == {"wall": 1, "lumen": 1}
+    # Around the skeleton of the union there is little wall.
+    assert shares[()]["wall"] < 0.3 < 0.9 < shares["--per-class",]["wall"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "describe ...: data set, known: "),
+        (["synthetic"], "describe synthetic: data set, did you mean 'synthetic_tubes'?"),
+        (["hrf", "--radius", "-1"], "--radius -1: allowed is at least 0"),
+        (["hrf", "--data.root", "nowhere"], "data.root: there is no folder nowhere"),
+    ],
+)
+def test_describe_says_what_is_wrong(capsys, arguments, message):
+    assert message in fails(capsys, "describe", *arguments)
+
+
 def test_help_shows_every_field(path, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["run", path, "--help"])
