@@ -145,7 +145,7 @@ class BatchStream:
             place = np.array(np.unravel_index(of_class[int(which * len(of_class))], size))
             offset = np.clip(place + 0.5 - size / 2, -room / 2, room / 2)
         centre = size / 2 + offset
-        if np.array_equal(np.abs(matrix), np.eye(len(size))):  # whole pixels stay sharp
+        if _on_pixels(matrix):  # whole pixels stay sharp
             centre = np.round(centre - crop / 2) + crop / 2
         return np.column_stack([matrix, centre])
 
@@ -194,14 +194,23 @@ class BatchStream:
             nearest = nearest + torch.where(share < 0.5, below, above) * stride
             neighbours.append(((below * stride, 1 - share), (above * stride, share)))
             stride = stride * size
-        image = torch.zeros((), device=device)
-        for corner in itertools.product(*neighbours):
-            index, weight = start, torch.ones((), device=device)
-            for place, part in corner:
-                index, weight = index + place, weight * part
-            image = image + store.image[index] * weight[..., None]
-        label = store.label[nearest]
+        image, label = store.image[nearest], store.label[nearest]
+        between = np.flatnonzero([not _on_pixels(transform[:, :-1]) for transform in transforms])
+        if len(between):
+            at = to_device(between, device)
+            mean = torch.zeros((), device=device)
+            for corner in itertools.product(*neighbours):
+                index, weight = start[at], torch.ones((), device=device)
+                for place, part in corner:
+                    index, weight = index + place[at], weight * part[at]
+                mean = mean + store.image[index] * weight[..., None]
+            image[at] = mean
         return image.mT.reshape(len(chosen), -1, *crop), label.reshape(len(chosen), *crop)
+
+
+def _on_pixels(matrix: np.ndarray) -> bool:
+    """Tell whether a crop is mirrored at most, so that nothing is to be interpolated."""
+    return np.array_equal(np.abs(matrix), np.eye(len(matrix)))
 
 
 def _reflect(position: Tensor, size: Tensor) -> Tensor:

@@ -98,6 +98,16 @@ def test_image_and_label_are_moved_alike():
         assert ((image[0, 0] > 0.5) == (target[0] > 0)).float().mean() > 0.98
 
 
+def test_what_is_only_mirrored_stays_sharp_beside_what_is_rotated():
+    rng = np.random.default_rng(0)
+    label = (rng.random((8, 8)) > 0.5).repeat(8, axis=0).repeat(8, axis=1)
+    some = AugmentConfig(flip=0.5, rotate=0.5, zoom=0, contrast=0, brightness=0, noise=0)
+    image, target = stream([sample_of(label)] * 4, some, batch_size=16).batch(0)
+    difference = (image[:, 0] - target).abs().mean((1, 2))
+    assert 0 < (difference == 0).sum() < 16
+    assert difference.max() < 0.1
+
+
 def test_mirroring_is_along_the_allowed_axes_only():
     """Where it would make a left structure a right one."""
     label = np.zeros((16, 16), np.uint8)
