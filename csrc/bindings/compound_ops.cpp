@@ -32,7 +32,7 @@ Tensor compound_sums_cpu(const Tensor& logits, const Tensor& target, std::option
 Tensor compound_gradient_cpu(const Tensor& derivatives, const Tensor& logits, const Tensor& target,
                              std::optional<Tensor> tube, bool softmax,
                              std::optional<int64_t> ignore_index, bool log_recall) {
-  Tensor grad = new_gradient(logits);
+  Tensor grad = torch::stable::empty_like(logits);
   cpu::compound_gradient(
       compound_problem(logits, target, tube, softmax, ignore_index, log_recall, false),
       static_cast<const double*>(derivatives.const_data_ptr()), grad.mutable_data_ptr(), threads());

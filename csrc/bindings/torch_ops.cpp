@@ -137,8 +137,8 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
   const double smoothing =
       srl_weights(problem, static_cast<const int64_t*>(counts.const_data_ptr()),
                   {batch, all_classes, smooth}, weight_data);
-  Tensor grad =
-      with_grad ? new_gradient(logits) : torch::stable::new_empty(logits, std::vector<int64_t>{0});
+  Tensor grad = with_grad ? torch::stable::empty_like(logits)
+                          : torch::stable::new_empty(logits, std::vector<int64_t>{0});
   const double loss = smoothing + srl_sum(problem, weight_data,
                                           with_grad ? grad.mutable_data_ptr() : nullptr, threads());
   Tensor result = new_loss(logits);
@@ -161,7 +161,7 @@ Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Ten
   const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
   std::vector<double> scaled(weight_data, weight_data + weights.numel());
   for (double& weight : scaled) weight *= scale;
-  Tensor grad = new_gradient(logits);
+  Tensor grad = torch::stable::empty_like(logits);
   srl_sum(problem, scaled.data(), grad.mutable_data_ptr(), threads());
   return grad;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/compound.h"
+#include "fresh_memory.h"
 #include "kernels.h"
 #include "parallel.h"
 
@@ -14,6 +15,9 @@ namespace {
 
 // Partial sums are kept for at most so many spans of a map.
 constexpr int64_t kSpans = 64;
+
+// A gradient of so many values is gone from the caches before anyone reads it.
+constexpr int64_t kMany = 2 << 20;
 
 // Sums of a class take part in the gradient of its channel.
 int64_t size_of(const CompoundProblem& problem) {
@@ -86,10 +90,14 @@ void probabilities(const CompoundProblem& problem, void* out, int threads) {
 
 void compound_gradient(const CompoundProblem& problem, const double* derivatives, void* grad,
                        int threads) {
+  const int64_t values = problem.maps() * problem.channels_of_map() * problem.pixels;
+  // Pages that the system has yet to make will be in the caches anyway; one inside tells of all.
+  const bool past_caches = values >= kMany && !is_fresh(static_cast<char*>(grad) + values);
   for_each_span(problem, std::max<int64_t>(ceil_div(problem.pixels, kTile), 1), threads,
                 [&](int64_t, int64_t map, int64_t first, int64_t n, void* scratch) {
-                  kernels().compound_gradient_tile(
-                      problem, map, first, n, derivatives + map * size_of(problem), grad, scratch);
+                  kernels().compound_gradient_tile(problem, map, first, n,
+                                                   derivatives + map * size_of(problem), grad,
+                                                   past_caches, scratch);
                 });
 }
 

@@ -37,9 +37,6 @@ KERNEL void prefetch(const T* p) {
   for (int i = 0; i < kPixelsAtOnce; i += int(64 / sizeof(T))) __builtin_prefetch(p + i);
 }
 
-// A gradient of this size is gone from the caches before anyone reads it; it is written past them.
-constexpr int64_t kStreamedBytes = 8 << 20;
-
 // Which classes a chunk may hold: bit c % 32 stands for class c.
 using ClassSet = uint32_t;
 KERNEL bool may_hold(ClassSet set, int64_t c) {
@@ -315,14 +312,14 @@ KERNEL void sigmoid_gradient(Chunk<T, Real>& chunk, const Real* g) {
 
 // The first n of a chunk's row to memory.
 template <class T, class Real>
-KERNEL void store_row(const Real* row, int64_t n, T* out, bool streamed) {
+KERNEL void store_row(const Real* row, int64_t n, T* out, bool past_caches) {
   if (n < kPixelsAtOnce) {
     for (int i = 0; i < n; ++i) out[i] = from_real<T>(row[i]);
     return;
   }
   alignas(64) T rounded[kPixelsAtOnce];
   for (int i = 0; i < kPixelsAtOnce; ++i) rounded[i] = from_real<T>(row[i]);
-  if (streamed && reinterpret_cast<uintptr_t>(out) % TUBESKEL_VECTOR_BYTES == 0)
+  if (past_caches && reinterpret_cast<uintptr_t>(out) % TUBESKEL_VECTOR_BYTES == 0)
     stream(out, rounded, sizeof rounded);
   else
     __builtin_memcpy(out, rounded, sizeof rounded);
@@ -331,12 +328,10 @@ KERNEL void store_row(const Real* row, int64_t n, T* out, bool streamed) {
 template <class T, class Real>
 KERNEL void compound_gradient_of(const CompoundProblem& problem, int64_t map, int64_t first,
                                  int64_t size, const double* derivatives, void* grad,
-                                 void* scratch) {
+                                 bool past_caches, void* scratch) {
   Chunk<T, Real> chunk(problem, scratch);
   Real* const g = chunk.template behind<Real>();  // [channels][kSums]
   for (int64_t i = 0; i < chunk.channels * core::kSums; ++i) g[i] = Real(derivatives[i]);
-  const bool streamed =
-      problem.maps() * chunk.channels * problem.pixels * int64_t(sizeof(T)) >= kStreamedBytes;
   T* const gradients = static_cast<T*>(grad) + map * chunk.channels * problem.pixels + first;
   for (int64_t from = 0; from < size; from += kPixelsAtOnce) {
     const int64_t n = size - from < kPixelsAtOnce ? size - from : kPixelsAtOnce;
@@ -349,10 +344,10 @@ KERNEL void compound_gradient_of(const CompoundProblem& problem, int64_t map, in
       Real* const row = chunk.z + c * kPixelsAtOnce;
       for (int i = 0; chunk.target.ignored && i < n; ++i)
         row[i] = chunk.target.classes[i] >= 0 ? row[i] : Real(0);
-      store_row(row, n, gradients + c * problem.pixels + from, streamed);
+      store_row(row, n, gradients + c * problem.pixels + from, past_caches);
     }
   }
-  if (streamed) finish_streams();
+  if (past_caches) finish_streams();
 }
 
 bool compound_sums_tile(const CompoundProblem& problem, int64_t map, int64_t first, int64_t n,
@@ -363,10 +358,11 @@ bool compound_sums_tile(const CompoundProblem& problem, int64_t map, int64_t fir
 }
 
 void compound_gradient_tile(const CompoundProblem& problem, int64_t map, int64_t first, int64_t n,
-                            const double* derivatives, void* grad, void* scratch) {
+                            const double* derivatives, void* grad, bool past_caches,
+                            void* scratch) {
   with_logits(problem.logit_type, [&](auto logit, auto real) {
     compound_gradient_of<decltype(logit), decltype(real)>(problem, map, first, n, derivatives, grad,
-                                                          scratch);
+                                                          past_caches, scratch);
   });
 }
 

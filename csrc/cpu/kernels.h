@@ -66,7 +66,8 @@ struct Kernels {
   bool (*compound_sums_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
                              double* sums, void* scratch);
   void (*compound_gradient_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
-                                 const double* derivatives, void* grad, void* scratch);
+                                 const double* derivatives, void* grad, bool past_caches,
+                                 void* scratch);
   // Probabilities of the n pixels of a map from `first` on, in memory for the whole map. Returns
   // whether the labels are valid.
   bool (*probabilities_tile)(const CompoundProblem&, int64_t map, int64_t first, int64_t n,
