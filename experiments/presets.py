@@ -23,9 +23,10 @@ network by crop and spacing. Different from nnU-Net:
 - Each image comes once in a pass; nnU-Net draws with replacement, and the share of crops centred on
   the foreground is that of every batch.
 - The learning rate falls with each iteration; nnU-Net's with each epoch of 250.
-- The augmentation differs as above, but for the mirroring and the zoom. Factors and exponents are
-  drawn uniformly, nnU-Net's below 1 as often as above it; channels are changed together, theirs one
-  by one; volumes are turned by any angle, theirs by up to 30 degrees about each axis.
+- The zoom is drawn on a logarithmic scale, and smoothing is as wide along all axes. Other factors
+  and exponents are drawn uniformly, nnU-Net's below 1 as often as above it; channels are changed
+  together, theirs one by one; a rotation brings in the mirrored image, theirs 0; volumes are turned
+  by any angle, theirs by up to 30 degrees about each axis.
 - The network is MONAI's DynUNet, whose convolutions have no bias terms.
 
 ``tiny`` is for trials on a CPU.
