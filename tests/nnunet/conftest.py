@@ -66,15 +66,17 @@ class NnUNet:
         chosen["batch_size"] = 2
         path.write_text(json.dumps(plans))
 
-    def train(self, data_set: str, configuration: str, trainer: str, *options, **variables) -> str:
-        arguments = (data_set, configuration, 0, "-tr", trainer, "-device", "cpu", *options)
+    def train(
+        self, data_set: str, configuration: str, trainer: str, *options, fold=0, **variables
+    ) -> str:
+        arguments = (data_set, configuration, fold, "-tr", trainer, "-device", "cpu", *options)
         # Without workers of the data loader; planning would fail with none.
         return self("nnUNetv2_train", *arguments, nnUNet_n_proc_DA="0", **variables)
 
-    def fold(self, data_set: str, trainer: str, configuration: str) -> Path:
+    def fold(self, data_set: str, trainer: str, configuration: str, fold=0) -> Path:
         """Return the folder of a training."""
         name = f"{trainer}__nnUNetPlans__{configuration}"
-        return self.results / data_set / name / "fold_0"
+        return self.results / data_set / name / f"fold_{fold}"
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +133,27 @@ def volumes(nnunet) -> str:
     split = {"train": ["case_0", "case_1", "case_2"], "val": ["case_3"]}
     (nnunet.preprocessed / name / "splits_final.json").write_text(json.dumps([split]))
     return name
+
+
+@pytest.fixture(scope="session")
+def cascade(nnunet, volumes) -> str:
+    """The volumes with the two stages of a cascade, which nnU-Net plans for larger ones only."""
+    path = nnunet.preprocessed / volumes / "nnUNetPlans.json"
+    plans = json.loads(path.read_text())
+    full = plans["configurations"]["3d_fullres"]
+    plans["configurations"] |= {
+        "3d_lowres": {
+            "inherits_from": "3d_fullres",
+            "data_identifier": "nnUNetPlans_3d_lowres",
+            "spacing": [1.5 * spacing for spacing in full["spacing"]],
+            "next_stage": "3d_cascade_fullres",
+        },
+        "3d_cascade_fullres": {
+            "inherits_from": "3d_fullres",
+            "previous_stage": "3d_lowres",
+            "batch_dice": True,
+        },
+    }
+    path.write_text(json.dumps(plans))
+    nnunet("nnUNetv2_preprocess", "-d", 902, "-c", "3d_lowres", "-np", 1)
+    return volumes

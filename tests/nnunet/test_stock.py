@@ -1,4 +1,4 @@
-"""The baseline is nnU-Net's own loss: on its batches, its network, and in two processes."""
+"""The baseline is nnU-Net's own loss, on its batches and its network."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from unittest import mock
 
 import pytest
 import torch
-from torch import distributed, multiprocessing
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed; `make test-nnunet` has it")
 
-from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
-from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-from tubeskel.nnunet import Settings
-from tubeskel.nnunet.loss import TrainerLoss, dice_ce_recall
 from tubeskel.nnunet.trainers import TRAINERS, nnUNetTrainerDiceCE
 
 
@@ -63,42 +58,3 @@ def test_schedules_and_arguments():
         assert parameters == ["plans", "configuration", "fold", "dataset_json", "device"]
         length = name.partition("_")[2]
         assert trainer.epochs == (int(length.removesuffix("epochs")) if length else None)
-
-
-def batches():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(4, 3, 24, 20, generator=generator)
-    return logits, torch.randint(0, 3, (4, 1, 24, 20), generator=generator).short()
-
-
-def gradients_of_both(rank, folder):
-    meeting = f"file://{folder}/meeting"
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
-    share = slice(2 * rank, 2 * rank + 2)
-    logits, target = (tensor[share] for tensor in batches())
-    options = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": True}
-    stock = DC_and_CE_loss(options, {}, dice_class=MemoryEfficientSoftDiceLoss)
-    ours = TrainerLoss(
-        dice_ce_recall(
-            Settings(), alpha=0.0, batch=True, regions=0, ignore_label=None, distributed=True
-        ),
-        None,
-    )
-    results = []
-    for criterion in (stock, ours):
-        own = logits.clone().requires_grad_()
-        loss = criterion(own, target)
-        loss.backward()
-        results += [loss.detach(), own.grad]
-    torch.save(results, f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
-def test_two_processes(tmp_path):
-    multiprocessing.spawn(gradients_of_both, (str(tmp_path),), nprocs=2)
-    results = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    for _, stock, _, ours in results:
-        torch.testing.assert_close(ours, stock)
-    # nnU-Net's cross-entropy is that of each process, ours that of both
-    stock_mean, ours_mean = (sum(result[i] for result in results) / 2 for i in (0, 2))
-    torch.testing.assert_close(ours_mean, stock_mean)

@@ -6,8 +6,8 @@ import json
 import os
 import re
 
-import numpy as np
 import pytest
+from nnunet_log import assert_terms_add_up
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed; `make test-nnunet` has it")
 
@@ -20,10 +20,6 @@ NAMES = [
     for kind in ("DiceCE", "SkeletonRecall", "SoftClDice")
     for length in ("", "_5epochs", "_20epochs", "_100epochs", "_250epochs")
 ]
-
-
-def logged(text: str, name: str) -> list[float]:
-    return [float(value) for value in re.findall(rf": {name} (-?\d+\.\d+|-?\d+)", text)]
 
 
 def checkpoint(folder, name="checkpoint_final.pth"):
@@ -60,11 +56,7 @@ def test_2d_killed_resumed_and_predicted(nnunet, images, tmp_path):
     assert "settings are those of the checkpoint" in text
     assert "Epoch 1" in text
     assert "Epoch 0" not in text
-    for part in ("train", "val"):
-        dice, ce, recall, loss = (
-            logged(text, f"{part}_{name}") for name in ("dice", "ce", "recall", "loss")
-        )
-        assert dice[0] + ce[0] + 0.5 * recall[0] == pytest.approx(loss[0], abs=3e-4)
+    assert_terms_add_up(text, epochs=1, alpha=0.5)
     final = checkpoint(fold)
     assert final["trainer_name"] == "TinySkeletonRecall"
     assert final["init_args"]["tubeskel"]["alpha"] == 0.5
@@ -90,13 +82,10 @@ def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer, tmp_path):
     text = nnunet.train(volumes, "3d_fullres", trainer, *["--c"] * whole)
     fold = nnunet.fold(volumes, trainer, "3d_fullres")
     assert checkpoint(fold)["init_args"]["tubeskel"]["iterations"] == 3
-    topology = "cldice" if trainer == "TinySoftClDice" else "recall"
+    # nnU-Net adds up the cross-entropies of the two regions where pixels are ignored
+    terms = {"topology": "cldice"} if trainer == "TinySoftClDice" else {}
     alpha = 0 if trainer == "TinyDiceCE" else 1
-    terms = [logged(text, f"train_{name}") for name in ("dice", "ce", topology, "loss")]
-    for dice, ce, term, loss in zip(*terms, strict=True):
-        # nnU-Net adds up the cross-entropies of the two regions where pixels are ignored
-        assert dice + 2 * ce + alpha * term == pytest.approx(loss, abs=3e-4)
-    assert np.isfinite(terms).all()
+    assert_terms_add_up(text, epochs=1 if whole else 2, ce=2, alpha=alpha, **terms)
     assert (fold / "validation" / "summary.json").is_file() == whole
     if whole:
         arguments = ["-d", 902, "-c", "3d_fullres", "-f", 0, "-tr", trainer, "-device", "cpu"]
@@ -105,3 +94,18 @@ def test_3d_with_regions_and_ignored_voxels(nnunet, volumes, trainer, tmp_path):
         labels = nnunet.raw / volumes / "labelsTr"
         scores = evaluate_folders(tmp_path, labels, tmp_path / "scores", ignore=3)
         assert "Scores of 4 images" in scores
+
+
+def test_cascade(nnunet, cascade):
+    """The second stage sees the image and the two labels that the first has predicted."""
+    trainer = "TinySkeletonRecall"
+    for stage, channels in (("3d_lowres", 1), ("3d_cascade_fullres", 3)):
+        text = nnunet.train(cascade, stage, trainer, fold="all")
+        assert_terms_add_up(text, epochs=2, ce=2)
+        fold = nnunet.fold(cascade, trainer, stage, "all")
+        first_layer = next(iter(checkpoint(fold)["network_weights"].values()))
+        assert first_layer.shape[1] == channels
+        assert len(list((fold / "validation").glob("*.tif"))) == 4
+    lower = nnunet.fold(cascade, trainer, "3d_lowres", "all").parent
+    predicted = lower / "predicted_next_stage" / "3d_cascade_fullres"
+    assert sorted(path.stem for path in predicted.iterdir()) == [f"case_{i}" for i in range(4)]
