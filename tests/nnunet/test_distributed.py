@@ -73,7 +73,8 @@ def in_two_processes(rank, folder, data_sets):
 def test_two_processes(nnunet, images, volumes, tmp_path):
     data_sets = {"2d": images, "3d_fullres": volumes}
     alone = {}
-    with mock.patch.dict(os.environ, {**nnunet.environment, "nnUNet_n_proc_DA": "0"}):
+    own = {"nnUNet_results": str(tmp_path), "nnUNet_n_proc_DA": "0"}
+    with mock.patch.dict(os.environ, {**nnunet.environment, **own}):
         for configuration, data_set in data_sets.items():
             *beginning, alone[configuration] = in_one_process(data_set, configuration)
             torch.save(beginning, tmp_path / f"{configuration}.pt")
