@@ -37,6 +37,13 @@ inline void define_ops(torch::stable::detail::StableLibrary& m) {
       "bool include_background, bool all_classes, str recall, float dice_smooth, "
       "float recall_smooth, float label_smoothing, float false_positives, float weight_dice, "
       "float weight_ce, float weight_recall, bool as_double) -> (Tensor, Tensor, Tensor)");
+  m.def("probabilities(Tensor logits, Tensor target, bool softmax, int? ignore_index) -> Tensor");
+  m.def(
+      "soft_cldice_sums(Tensor probabilities, Tensor target, int iterations, bool softmax, "
+      "int first, int? ignore_index) -> Tensor");
+  m.def(
+      "soft_cldice_gradient(Tensor derivatives, Tensor probabilities, Tensor target, "
+      "int iterations, bool softmax, int first, int? ignore_index) -> Tensor");
 }
 
 }  // namespace tubeskel::bindings

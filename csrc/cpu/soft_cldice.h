@@ -1,8 +1,4 @@
-// The sums of soft clDice and their gradient; core/soft_skeleton.h has the skeleton's formulae.
-//
-// With p the probabilities of a class, y its mask, and S(.) soft skeletons, clDice is a function of
-//
-//   sum S(p) y,  sum S(p),  sum S(y) p,  sum S(y).
+// The sums of soft clDice and their gradient; core/soft_cldice_problem.h says which.
 //
 // The chain of erosions runs as a pipeline over slices (the rows of an image, the planes of a
 // volume): when slice t arrives, erosion j makes its slice t - j, and the skeleton of slice
@@ -15,29 +11,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
+#include "../core/soft_cldice_problem.h"
 #include "srl.h"
 
 namespace tubeskel::cpu {
 
-inline constexpr int kCldiceSums = 4;
-
-struct SoftCldiceProblem {
-  const void* probabilities;  // [samples, channels, slices, rows, columns]
-  bool is_double;             // else float
-  int64_t samples, channels;
-  int spatial_dims;               // 2: rows is 1; 3
-  int64_t slices, rows, columns;  // of the map of a channel
-  int64_t iterations;
-  Labels target;  // [maps, slices, rows, columns]
-  bool softmax;   // a map of labels for a sample, else one of 0 and 1 for each of its channels
-  std::optional<int64_t> ignore_index;  // of no class; probabilities are 0 there
-  int64_t first;                        // channels below have no clDice
-
-  int64_t num_classes() const { return channels - first; }
-  int64_t slice_size() const { return rows * columns; }
-};
+using core::kCldiceSums;
+using core::SoftCldiceProblem;
 
 struct SoftCldiceTask {
   int64_t sample, channel;

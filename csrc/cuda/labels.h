@@ -20,6 +20,18 @@ struct LabelBits {
   bool ignoring;
   unsigned long long* first_invalid;
 
+  __device__ uint64_t label(int64_t pixel) const {
+    switch (size) {
+      case 1:
+        return static_cast<const uint8_t*>(data)[pixel];
+      case 2:
+        return static_cast<const uint16_t*>(data)[pixel];
+      case 4:
+        return static_cast<const uint32_t*>(data)[pixel];
+      default:
+        return static_cast<const uint64_t*>(data)[pixel];
+    }
+  }
   __device__ void refuse(int64_t pixel) const {
     assert(first_invalid && "label out of range; TUBESKEL_SYNC_CHECKS=1 says which");
     atomicMin(first_invalid, static_cast<unsigned long long>(pixel));

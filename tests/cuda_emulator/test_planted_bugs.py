@@ -65,6 +65,13 @@ HERE = Path(__file__).parent
             "test_emulated_compound.py",
             id="sums of warps that are not done",
         ),
+        pytest.param(
+            "soft_cldice.cu",
+            "by_eroded_[by_eroded == by_eroded_[0]];",
+            "by_eroded_[0];",
+            "test_emulated_soft_cldice.py",
+            id="derivatives that take the place of those still to be read",
+        ),
     ],
 )
 def test_a_planted_bug_is_caught(source, right, wrong, tests):
