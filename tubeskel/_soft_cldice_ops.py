@@ -11,7 +11,7 @@ from . import _torch_ops as _torch_ops
 
 _ops = torch.ops.tubeskel
 
-NUM_SUMS = 4  # kCldiceSums of csrc/cpu/soft_cldice.h
+NUM_SUMS = 4  # kCldiceSums of csrc/core/soft_cldice_problem.h
 
 
 def soft_cldice_sums(

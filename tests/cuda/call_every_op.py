@@ -85,6 +85,17 @@ def loss(activation: str, logits: torch.Tensor, tube: torch.Tensor, target: torc
         both(tubeskel.dice_ce_srl_loss, logits, labels, activation=activation, **options)
 
 
+def soft_cldice() -> None:
+    for shape in [(1, 1), (1, 70), (33, 65), (1, 2, 3), (9, 10, 35)]:
+        for channels in (2, 3):
+            logits = torch.randn(2, channels, *shape, dtype=torch.float64)
+            labels = {"target": torch.randint(0, channels, (2, *shape), dtype=torch.int16)}
+            for options in ({"iterations": 4}, {"include_background": True, "ignore_index": 1}):
+                both(tubeskel.soft_cldice_loss, logits, labels, **options)
+            labels = {"target": torch.randint(0, 2, logits.shape, dtype=torch.uint8)}
+            both(tubeskel.soft_cldice_loss, logits, labels, activation="sigmoid", iterations=1)
+
+
 def both(
     function: Callable[..., torch.Tensor],
     logits: torch.Tensor,
@@ -108,5 +119,6 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     morphology()
     losses()
+    soft_cldice()
     torch.cuda.synchronize()
     print("every op was called")

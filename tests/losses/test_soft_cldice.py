@@ -7,24 +7,26 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from devices import here
 from soft_cldice_oracle import soft_cldice
 from srl_oracle import make_case, value_and_grad
 
 import tubeskel
 from tubeskel import SoftClDiceLoss, _soft_cldice_ops, soft_cldice_loss
-from tubeskel.losses import _pooled_cldice
 
+everywhere = pytest.mark.usefixtures("device")
 FLOATS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 
 
 def case_of(shape, *, samples=2, channels=3, dtype=torch.float64, seed=0, scale=2.0):
     """Logits without equal probabilities nearby, and labels in stripes of noise."""
     generator = torch.Generator().manual_seed(seed)
-    logits = scale * torch.randn(samples, channels, *shape, generator=generator, dtype=torch.double)
-    target = torch.randint(0, channels, (samples, *shape), generator=generator)
-    smooth = torch.rand(samples, *shape, generator=generator) < 0.8
+    maps = {"generator": generator, "device": "cpu"}
+    logits = scale * torch.randn(samples, channels, *shape, dtype=torch.double, **maps)
+    target = torch.randint(0, channels, (samples, *shape), **maps)
+    smooth = torch.rand(samples, *shape, **maps) < 0.8
     target[..., 1:] = torch.where(smooth[..., 1:], target[..., :-1], target[..., 1:])
-    return logits.to(dtype).requires_grad_(), target
+    return here(logits.to(dtype)).requires_grad_(), here(target)
 
 
 def assert_equal_to_oracle(logits, target, **options):
@@ -33,6 +35,7 @@ def assert_equal_to_oracle(logits, target, **options):
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
 
 
+@everywhere
 @pytest.mark.parametrize(
     "shape",
     [(1, 1), (1, 9), (9, 1), (2, 2), (17, 70), (60, 33), (1, 1, 1), (9, 1, 7), (14, 11, 23)],
@@ -43,6 +46,7 @@ def test_values_and_gradients(shape, iterations, batch):
     assert_equal_to_oracle(*case_of(shape), iterations=iterations, batch=batch)
 
 
+@everywhere
 @pytest.mark.parametrize("shape", [(31, 40), (12, 13, 14)])
 def test_smooth_images_that_last_for_many_iterations(shape):
     logits, target = case_of(shape, samples=1, channels=2)
@@ -53,6 +57,7 @@ def test_smooth_images_that_last_for_many_iterations(shape):
     assert_equal_to_oracle(logits, target, iterations=8)
 
 
+@everywhere
 @pytest.mark.parametrize("shape", [(20, 30), (8, 9, 10)])
 @pytest.mark.parametrize("levels", [1, 2, 4])
 def test_ties_have_the_gradient_of_pytorch(shape, levels):
@@ -63,6 +68,7 @@ def test_ties_have_the_gradient_of_pytorch(shape, levels):
     assert_equal_to_oracle(logits, target, iterations=4)
 
 
+@everywhere
 @pytest.mark.parametrize("shape", [(20, 30), (8, 9, 10)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sigmoid(shape, channels):
@@ -75,11 +81,13 @@ def test_sigmoid(shape, channels):
         assert torch.equal(loss, both)
 
 
+@everywhere
 @pytest.mark.parametrize("options", [{"include_background": True}, {"smooth": 1e-5}], ids=str)
 def test_options(options):
     assert_equal_to_oracle(*case_of((20, 30)), **options)
 
 
+@everywhere
 @pytest.mark.parametrize("label", [0, 2, 255, -1])
 @pytest.mark.parametrize("include_background", [True, False])
 def test_ignored_pixels(label, include_background):
@@ -96,6 +104,7 @@ def test_ignored_pixels(label, include_background):
     assert all(map(torch.equal, found, expected))
 
 
+@everywhere
 def test_all_ignored_and_absent_classes():
     logits, target = case_of((20, 30))
     loss, grad = value_and_grad(
@@ -138,6 +147,7 @@ def test_any_shape_and_option(data):
     )
 
 
+@everywhere
 @pytest.mark.parametrize("shape", [(6, 7), (3, 4, 5)])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_gradcheck(shape, activation):
@@ -148,6 +158,7 @@ def test_gradcheck(shape, activation):
     assert torch.autograd.gradcheck(lambda z: soft_cldice_loss(z, target, **options), logits)
 
 
+@everywhere
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_dtypes(dtype):
     logits, target = case_of((40, 50), dtype=dtype)
@@ -163,6 +174,7 @@ def test_dtypes(dtype):
         assert torch.equal(1024 * soft_cldice_loss(logits, target), loss)
 
 
+@everywhere
 @pytest.mark.parametrize("dtype", [torch.float64, *FLOATS])
 @pytest.mark.parametrize("size", [100.0, 1e4])
 def test_large_logits(dtype, size):
@@ -202,11 +214,13 @@ def test_every_instruction_set():
         torch.testing.assert_close(result, results[0], rtol=1e-5, atol=1e-9)
 
 
+@everywhere
 def test_more_classes_than_a_byte_holds():
     logits, target = case_of((12, 13), samples=1, channels=300)
     assert_equal_to_oracle(logits, target, iterations=2)
 
 
+@everywhere
 def test_empty_batch():
     logits = torch.zeros(0, 2, 5, 6, requires_grad=True)
     loss = soft_cldice_loss(logits, torch.zeros(0, 5, 6, dtype=torch.uint8))
@@ -229,50 +243,7 @@ def test_monai_where_definitions_agree(iterations):
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(20, 30), (8, 9, 10)])
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("label", [None, 1, 9])
-@pytest.mark.parametrize(
-    ("first", "dtype"), [(0, torch.float64), (1, torch.float64), (1, torch.bfloat16)]
-)
-def test_pytorchs_pooling_that_other_devices_use(shape, activation, label, first, dtype):
-    logits, target = case_of(shape, dtype=dtype)
-    softmax = activation == "softmax"
-    if not softmax:
-        target = torch.stack([target == c for c in range(3)], 1).long()
-    if label is not None:
-        target[..., 3:5] = label
-        ignored = (target == label)[:, None] if softmax else target == label
-        logits = logits.detach().masked_fill(ignored, torch.nan).requires_grad_()
-    weights = torch.randn(2, 3 - first, 4, dtype=torch.float64)
-    found = []
-    for module in (_soft_cldice_ops, _pooled_cldice):
-        sums = module.soft_cldice_sums(logits, target, 3, softmax, first, label)
-        found.append(value_and_grad((sums * weights).sum(), logits))
-    (value, gradient), (expected, expected_gradient) = found
-    tolerance = 1e-9 if dtype == torch.float64 else 1e-5  # the sums of bfloat16 are of float32
-    torch.testing.assert_close(value, expected, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(gradient, expected_gradient)
-
-
-def test_pytorchs_pooling_compiles_whole():
-    torch._dynamo.reset()
-    logits, target = case_of((9, 12), dtype=torch.float32)
-    sums = _pooled_cldice.soft_cldice_sums
-    compiled = torch.compile(sums, fullgraph=True, backend="aot_eager")
-    options = target, 2, True, 0, 1
-    torch.testing.assert_close(
-        value_and_grad(compiled(logits, *options)[..., :3].sum(), logits),
-        value_and_grad(sums(logits, *options)[..., :3].sum(), logits),
-    )
-
-
-def test_pytorchs_pooling_checks_the_values_too():
-    logits, target = case_of((5, 6))
-    with pytest.raises(ValueError, match=r"holds 9; allowed: 0\.\.2"):
-        _pooled_cldice.soft_cldice_sums(logits, target.clamp(min=9), 3, True, 1, None)
-
-
+@everywhere
 def test_the_second_derivative_is_refused():
     logits, target = case_of((9, 9))
     with pytest.raises(RuntimeError, match="soft_cldice_loss has no second derivative"):
@@ -290,12 +261,14 @@ def arguments(name, dtype):
     return torch.ones(2, 2, 4, dtype=torch.float64), p, *options
 
 
+@everywhere
 @pytest.mark.parametrize("name", ["probabilities", "soft_cldice_sums", "soft_cldice_gradient"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 def test_opcheck(name, dtype):
     torch.library.opcheck(getattr(torch.ops.tubeskel, name).default, arguments(name, dtype))
 
 
+@everywhere
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_compile(dynamic):
     torch._dynamo.reset()
@@ -309,6 +282,7 @@ def test_compile(dynamic):
         )
 
 
+@everywhere
 def test_any_strides():
     logits, target = case_of((20, 30))
     wide = torch.stack([logits.detach()] * 2, -1)[..., 0].requires_grad_()
@@ -338,6 +312,8 @@ def test_bad_options(options, error, message):
         SoftClDiceLoss(**options)
 
 
+@everywhere
+@pytest.mark.usefixtures("sync_checks")
 def test_bad_tensors():
     logits, target = case_of((5, 6))
     with pytest.raises(ValueError, match=r"logits must have 2 or 3 spatial axes.*\(2, 3, 5\)"):
@@ -359,19 +335,10 @@ def test_module():
     assert "iterations=3, activation='softmax'" in repr(module)
 
 
-@pytest.mark.parametrize("sums_of", [_soft_cldice_ops, _pooled_cldice])
-def test_no_more_iterations_than_an_image_lasts(sums_of):
+@everywhere
+def test_no_more_iterations_than_an_image_lasts():
     logits, target = make_case(channels=2, shape=(6, 9))
     last = soft_cldice_loss(logits, target, iterations=15)
     assert torch.equal(soft_cldice_loss(logits, target, iterations=2**63 - 1), last)
-    sums = (sums_of.soft_cldice_sums(logits, target, n, True, 1, None) for n in (15, 40))
+    sums = (_soft_cldice_ops.soft_cldice_sums(logits, target, n, True, 1, None) for n in (15, 40))
     torch.testing.assert_close(*sums, rtol=0, atol=0)
-
-
-def test_pytorchs_pooling_of_empty_maps():
-    empty = torch.zeros(2, 3, 0, 5, requires_grad=True)
-    sums = _pooled_cldice.soft_cldice_sums(
-        empty, torch.zeros(2, 0, 5, dtype=torch.uint8), 3, True, 1, None
-    )
-    assert sums.shape == (2, 2, 4)
-    assert not sums.any()
