@@ -27,6 +27,7 @@ from benchmarks.operations import (
     loss_differs,
     main_array,
     peers_of,
+    soft_cldice_and_gradient,
     srl_loss_and_gradient,
 )
 from benchmarks.peers import Function, Peer
@@ -120,7 +121,8 @@ def _leaf_on_gpu(logits: Any) -> Any:
 
 def _of_size(operation: operations.Operation, make: Callable[[int], list[Any]], size: int) -> Any:
     inputs = [operation.prepare(item) for item in make(size)]
-    return inputs[0] if operation.suite == "losses" else _stack(lambda: inputs, inputs[0].dtype)
+    is_loss = operation.suite in ("losses", "cldice")
+    return inputs[0] if is_loss else _stack(lambda: inputs, inputs[0].dtype)
 
 
 # ---- bytes
@@ -149,6 +151,11 @@ def _compound_bytes(item: LossInput) -> int:
     return int(2 * labels + 3 * item.logits.nbytes)
 
 
+def _cldice_bytes(item: LossInput) -> int:
+    """Labels and logits for the sums, both again for the gradient, and this."""
+    return int(2 * item.target.nbytes + 3 * item.logits.nbytes)
+
+
 def _step_bytes(item: StepInput) -> int:
     """Labels, logits and gradient: the tubes could stay in the cache."""
     return int(item.target.nbytes + 2 * item.logits.nbytes)
@@ -164,6 +171,15 @@ def _pixels_that_differ(cpu: Any, gpu: Any) -> str | None:
 
 def _loss_differs(cpu: Any, gpu: Any) -> str | None:
     return loss_differs(tuple(tensor.cpu() for tensor in gpu), cpu)
+
+
+def _cldice_differs(cpu: Any, gpu: Any) -> str | None:
+    """Compare in the mean: where probabilities are almost equal, rounding says which is less."""
+    value = (gpu[0].cpu() - cpu[0]).abs().item()
+    gradient = ((gpu[1].cpu() - cpu[1]).norm() / cpu[1].norm()).item()
+    if value <= 1e-4 and gradient <= 1e-2:
+        return None
+    return f"an error of {value:.1e} in the loss, {gradient:.1e} in the norm of the gradient"
 
 
 LOSS_CASES = (
@@ -260,6 +276,19 @@ OPERATIONS = (
             GpuCase("2x14x128x128x128", partial(_first, partial(cases._loss_3d, 2, 128, 14))),
         ),
         share=0.85,
+    ),
+    GpuOperation(
+        "soft_cldice_loss",
+        "soft_cldice_loss(logits, target), ten iterations, forward and backward",
+        soft_cldice_and_gradient,
+        _cldice_differs,
+        _cldice_bytes,
+        (
+            GpuCase("2x2x64x64", partial(_first, partial(cases._loss_2d, 2, 64)), quick=True),
+            GpuCase("4x2x256x256", partial(_first, partial(cases._loss_2d, 4, 256))),
+            GpuCase("12x2x512x512", partial(_first, partial(cases._loss_2d, 12, 512))),
+            GpuCase("1x2x96x96x96", partial(_first, partial(cases._loss_tubes, 1, 96))),
+        ),
     ),
     GpuOperation(
         "train_step",

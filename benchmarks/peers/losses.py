@@ -195,6 +195,7 @@ PEERS = (
         *TORCH,
         lambda torch, threads: with_gradient(_soft_cldice),
         target_least=5,
+        devices=ANYWHERE,
     ),
     Peer(
         "monai",
