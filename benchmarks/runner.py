@@ -170,8 +170,8 @@ def _time(
 
     sides: dict[str, Callable[[], Any]] = {OURS: over_inputs(operation.ours)}
     sides |= {peer.name: over_inputs(function) for peer, function in peers.items()}
+    sides[COPY] = lambda: [copy() for copy in copies]
     times = in_turn(sides, effort, check)
-    copy = in_turn({COPY: lambda: [copy() for copy in copies]}, effort)[COPY]
     return Row(
         operation=operation.name,
         case=case.name,
@@ -180,7 +180,7 @@ def _time(
         shape=list(main_array(max(inputs, key=pixels)).shape),
         pixels=sum(pixels(item) for item in inputs),
         ours=times[OURS],
-        copy=copy,
+        copy=times[COPY],
         peers=[
             PeerTime(
                 peer.name,

@@ -37,8 +37,8 @@ class Effort:
     runs: int = 7
     seconds: float = 1.0
     slow_runs: int = 3
-    slow_seconds: float = 10.0
-    once: float = 20.0
+    slow_seconds: float = 3.0
+    once: float = 8.0
 
     def satisfied(self, samples: list[float]) -> bool:
         """Whether these runs are enough."""
