@@ -43,15 +43,6 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * kWarp;
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-Subject subject(const char* op, int64_t a, int64_t b, int64_t c) {
-  return std::string(op) + " on [" + std::to_string(a) + ", " + std::to_string(b) + ", " +
-         std::to_string(c) + "]";
-}
-
 // ---- pixels and labels
 
 // Pixels of a block: enough of them that a slot costs little, few enough that all multiprocessors

@@ -24,6 +24,16 @@ inline void check(cudaError_t error, const Subject& subject) {
     throw std::runtime_error("tubeskel::" + subject + ": " + cudaGetErrorString(error));
 }
 
+// An op on three sizes.
+inline Subject subject(const char* op, int64_t a, int64_t b, int64_t c) {
+  return std::string(op) + " on [" + std::to_string(a) + ", " + std::to_string(b) + ", " +
+         std::to_string(c) + "]";
+}
+
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
 struct Launch {
   dim3 grid, block;
   size_t shared = 0;         // bytes of dynamic shared memory

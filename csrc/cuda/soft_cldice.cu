@@ -42,15 +42,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kTileColumns = 32, kTileRows = kThreads / kTileColumns;
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-Subject subject(const char* op, int64_t a, int64_t b, int64_t c) {
-  return std::string(op) + " on [" + std::to_string(a) + ", " + std::to_string(b) + ", " +
-         std::to_string(c) + "]";
-}
-
 // ---- probabilities
 
 // One thread a pixel of a map. channels: of a map.
@@ -639,7 +630,7 @@ void with_type(const SoftCldiceProblem& problem, const Work& work) {
                            : work(static_cast<float*>(nullptr));
 }
 
-Subject subject(const char* op, const SoftCldiceProblem& problem) {
+Subject subject_of(const char* op, const SoftCldiceProblem& problem) {
   return subject(op, problem.samples, problem.channels, problem.slices * problem.slice_size());
 }
 
@@ -670,7 +661,7 @@ void probabilities(const CompoundProblem& problem, unsigned long long* first_inv
 }
 
 size_t soft_cldice_workspace(const SoftCldiceProblem& problem, bool gradient) {
-  const Subject what = subject("soft_cldice", problem);
+  const Subject what = subject_of("soft_cldice", problem);
   Space space = {nullptr};
   if (!gradient) space.take<double>(slots_of(problem));
   with_type(problem, [&](auto* type) {
@@ -684,7 +675,7 @@ void soft_cldice_sums(const SoftCldiceProblem& problem, double* sums, void* work
                       void* stream) {
   const int64_t maps = problem.samples * problem.num_classes();
   if (maps == 0) return;
-  const Subject what = subject("soft_cldice_sums", problem);
+  const Subject what = subject_of("soft_cldice_sums", problem);
   Space space = {static_cast<char*>(workspace)};
   double* const slots = space.take<double>(slots_of(problem));
   if (problem.slices * problem.slice_size() > 0)
@@ -702,7 +693,7 @@ void soft_cldice_gradient(const SoftCldiceProblem& problem, const double* deriva
                           void* workspace, void* stream) {
   const int64_t voxels = problem.slices * problem.slice_size();
   if (problem.samples * problem.channels * voxels == 0) return;
-  const Subject what = subject("soft_cldice_gradient", problem);
+  const Subject what = subject_of("soft_cldice_gradient", problem);
   Space space = {static_cast<char*>(workspace)};
   with_type(problem, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -43,18 +43,9 @@ constexpr int kThreads = 256;
 constexpr int kPixels = 16;  // of a thread
 constexpr int kTile = kThreads * kPixels;
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Tiles of a map, at least one, so that a map without pixels still gets its sum of 0.
 int64_t tiles_of(int64_t pixels) {
   return pixels ? ceil_div(pixels, kTile) : 1;
-}
-
-Subject subject(const char* op, int64_t a, int64_t b, int64_t c) {
-  return std::string(op) + " on [" + std::to_string(a) + ", " + std::to_string(b) + ", " +
-         std::to_string(c) + "]";
 }
 
 // The part of a map of pixels that a block works on.
