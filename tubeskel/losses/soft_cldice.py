@@ -89,10 +89,10 @@ def soft_cldice_loss(
     and their gradient. Results are bitwise the same for any number of threads.
 
     On CUDA each iteration is one launch over a few classes of samples at a time: as many as keep
-    the device busy, about two million pixels, or one that is larger. In the forward pass there are
-    16 bytes for each of their pixels, whatever `iterations` is, and 80 in the backward pass for 10
-    iterations, which grow with the root of `iterations`. Results are bitwise the same on every
-    device. They differ from the CPU's by rounding alone, unless that makes neighbours equal.
+    the device busy, about two million pixels, or one that is larger. For each of these pixels, in
+    float32, 16 bytes are kept in the forward pass, whatever `iterations` is, and 80 in the backward
+    pass for 10 iterations, more as the root of `iterations` grows. Results are bitwise the same on
+    every device. They differ from the CPU's by rounding alone, unless that makes neighbours equal.
 
     Least and greatest have no derivative where neighbours are equal. The one taken is PyTorch's for
     the chain of its poolings: the first in raster order gets all, and of two equal windows of a
