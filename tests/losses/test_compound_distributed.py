@@ -57,6 +57,7 @@ def work(rank, folder):
     alone = soft_cldice_loss(own, target, iterations=2, distributed=False)
     results.append((loss.detach(), grad, alone.detach()))
     torch.save(results, f"{folder}/{rank}.pt")
+    distributed.barrier()  # neither leaves while the other still waits for it
     distributed.destroy_process_group()
 
 
