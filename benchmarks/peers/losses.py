@@ -175,7 +175,7 @@ PEERS = (
         "dice_ce_srl_loss",
         "the same, compiled",
         *TORCH,
-        lambda torch, threads: with_gradient(torch.compile(_nnunet_terms)),
+        lambda torch, threads: with_gradient(torch.compile(_nnunet_terms, dynamic=False)),
         quick=False,
         devices=ANYWHERE,
     ),
