@@ -30,8 +30,9 @@ class Time:
 class Effort:
     """When a side has been timed often enough.
 
-    After ``runs`` runs that took ``seconds`` together; a slow one after ``slow_runs`` that took
-    ``slow_seconds``; one whose warm-up takes more than ``once`` seconds is not run again.
+    After ``runs`` runs that took ``seconds`` together; a fast one after ``most_runs``, a slow one
+    after ``slow_runs`` that took ``slow_seconds``; one whose warm-up takes more than ``once`` seconds
+    is not run again.
     """
 
     runs: int = 7
@@ -39,6 +40,7 @@ class Effort:
     slow_runs: int = 3
     slow_seconds: float = 3.0
     once: float = 8.0
+    most_runs: int = 500
 
     def satisfied(self, samples: list[float]) -> bool:
         """Whether these runs are enough."""
@@ -46,6 +48,7 @@ class Effort:
         if len(samples) == 1 and spent > self.once:
             return True
         enough = len(samples) >= self.runs and spent >= self.seconds
+        enough |= len(samples) >= self.most_runs
         return enough or (len(samples) >= self.slow_runs and spent >= self.slow_seconds)
 
 
