@@ -103,11 +103,12 @@ def _run(
 ) -> None:
     """Time one operation on its cases and add what was found to the report.
 
-    A peer that took too long to be run twice is spared the cases that follow in the same family.
+    A peer is spared a case of which smaller ones of its family say that it would take too long, if
+    time grows as pixels to the power of 1.5: with the area and the width of what is in it.
     """
     effort = QUICK if report.quick else THOROUGH
     largest, largest_size = None, 0
-    slow: dict[tuple[Peer, str], str] = {}
+    pace: dict[tuple[Peer, str], float] = {}
     for case in cases:
         tell(f"{operation.name}: {case.name}")
         try:
@@ -116,16 +117,19 @@ def _run(
             report.skipped.append(f"{case.name}: {reason}")
             continue
         family = case.name.rpartition("-")[0]
-        for peer in peers:
-            if why := slow.get((peer, family)):
-                report.skipped.append(f"{peer.name} on {case.name}: {why}")
-        patient = {p: call for p, call in peers.items() if (p, family) not in slow}
+        work = sum(pixels(item) ** 1.5 for item in inputs)
+        expected = {peer: pace.get((peer, family), 0.0) * work for peer in peers}
+        for peer, seconds in expected.items():
+            if seconds > effort.patience:
+                report.skipped.append(
+                    f"{peer.name} on {case.name}: {operation.name} would take about {seconds:.0f} s"
+                )
+        patient = {p: call for p, call in peers.items() if expected[p] <= effort.patience}
         row = _time(operation, case, inputs, patient, effort)
         report.rows.append(row)
         for peer, found in zip(patient, row.peers, strict=True):
-            if family and found.time.median > effort.once:
-                took = f"{operation.name} took {found.time.median:.0f} s on {case.name}"
-                slow[peer, family] = took
+            if family:
+                pace[peer, family] = found.time.median / work
         size = max(main_array(item).nbytes for item in inputs)
         if size > largest_size:
             largest, largest_size = case.name, size

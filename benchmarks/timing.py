@@ -31,8 +31,8 @@ class Effort:
     """When a side has been timed often enough.
 
     After ``runs`` runs that took ``seconds`` together; a fast one after ``most_runs``, a slow one
-    after ``slow_runs`` that took ``slow_seconds``; one whose warm-up takes more than ``once`` seconds
-    is not run again.
+    after ``slow_runs`` that took ``slow_seconds``; one whose warm-up takes more than ``once``
+    seconds is not run again, one that is expected to take more than ``patience`` not at all.
     """
 
     runs: int = 7
@@ -41,6 +41,7 @@ class Effort:
     slow_seconds: float = 3.0
     once: float = 8.0
     most_runs: int = 500
+    patience: float = 120.0
 
     def satisfied(self, samples: list[float]) -> bool:
         """Whether these runs are enough."""
