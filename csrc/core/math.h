@@ -51,6 +51,16 @@ TUBESKEL_INLINE Real each_lane(Real x, const Function& function) {
   }
 }
 
+// The same value, unknown to the compiler: GCC makes one instruction of x < bound ? bound : x only
+// if the bound is no constant.
+template <class Real>
+TUBESKEL_INLINE Real opaque(Real value) {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+  if constexpr (!std::is_floating_point_v<Real>) asm("" : "+v"(value));
+#endif
+  return value;
+}
+
 // exp(x) for x <= 88, and otherwise as `exponential`.
 template <class Real>
 TUBESKEL_INLINE Real small_exponential(Real x) {
@@ -58,7 +68,8 @@ TUBESKEL_INLINE Real small_exponential(Real x) {
     return each_lane(x, [](double lane) { return std::exp(lane); });
   } else {
     using Integers = typename Lanes<Real>::Integers;
-    x = x < -87.0f ? splat<Real>(-87.0f) : x;
+    const Real least = opaque(splat<Real>(-87.0f));
+    x = x < least ? least : x;
     const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     const Real shifted = x * 1.44269504f + shift;
     const Real n = shifted - shift;
@@ -111,7 +122,13 @@ TUBESKEL_INLINE Real logarithm(Real x) {
 
 template <class Real>
 TUBESKEL_INLINE Real absolute(Real x) {
-  return x < Real{} ? -x : x;
+  if constexpr (std::is_floating_point_v<Real>) {
+    return std::fabs(x);
+  } else {
+    using Integers = typename Lanes<Real>::Integers;  // signed
+    const auto sign = bits_as<Integers>(splat<Real>(-0.0f));
+    return bits_as<Real>(Integers(bits_as<Integers>(x) & ~sign));
+  }
 }
 
 }  // namespace tubeskel::core

@@ -29,12 +29,13 @@ KERNEL void store_vector(Real* p, const Vector& v) {
 }
 
 // Labels and logits this many pixels further on are sent for: the hardware's prefetchers stop at
-// each page.
+// each page. They come to the second-level cache; in the first, channels that lie a power of two
+// apart would displace each other.
 constexpr int64_t kPixelsAhead = 512;
 
 template <class T>
 KERNEL void prefetch(const T* p) {
-  for (int i = 0; i < kPixelsAtOnce; i += int(64 / sizeof(T))) __builtin_prefetch(p + i);
+  for (int i = 0; i < kPixelsAtOnce; i += int(64 / sizeof(T))) __builtin_prefetch(p + i, 0, 2);
 }
 
 // Which classes a chunk may hold: bit c % 32 stands for class c.
@@ -88,7 +89,7 @@ struct Chunk {
 
   const CompoundProblem& problem;
   const int64_t channels;
-  Real *const z, *const e;  // [channels][kPixelsAtOnce]: logits; exponentials
+  Real *const z, *const e;  // [channels][kPixelsAtOnce]: logits, gradients; exponentials
   ChunkLabels<Real> target, tube;
 
   KERNEL Chunk(const CompoundProblem& problem, void* scratch)
@@ -109,26 +110,16 @@ struct Chunk {
   KERNEL bool load(int64_t map, int64_t first, int64_t n) {
     const int64_t pixels = problem.pixels;
     const T* const logits = static_cast<const T*>(problem.logits) + map * channels * pixels + first;
-    for (int64_t c = 0; c < channels; ++c) {
-      const T* const row = logits + c * pixels;
-      Real* const own = z + c * kPixelsAtOnce;
-      prefetch(row + kPixelsAhead);
-      if (n == kPixelsAtOnce)
-        for (int i = 0; i < kPixelsAtOnce; ++i) own[i] = to_real(row[i]);
-      else
-        for (int i = 0; i < n; ++i) own[i] = to_real(row[i]);
-    }
+    for (int64_t c = 0; c < channels; ++c) prefetch(logits + c * pixels + kPixelsAhead);
     target.load(problem.target, problem, map * pixels + first, n);
     if (problem.tube.data) tube.load(problem.tube, problem, map * pixels + first, n);
-    for (int i = 0; target.ignored && i < kPixelsAtOnce; ++i) {
-      if (target.classes[i] >= 0) continue;
-      tube.classes[i] = Real(-1);
-      for (int64_t c = 0; c < channels; ++c) z[c * kPixelsAtOnce + i] = Real(0);
-    }
+    if (!used_in_place(logits, n)) copy(logits, n);
     return !target.invalid && !tube.invalid;
   }
 
-  KERNEL Vector logits(int64_t c, int i) const { return load_vector<Vector>(z + row(c) + i); }
+  KERNEL Vector logits(int64_t c, int i) const {
+    return load_vector<Vector>(source + c * stride + i);
+  }
   KERNEL Vector exponentials(int64_t c, int i) const { return load_vector<Vector>(e + row(c) + i); }
   KERNEL auto valid(int i) const { return load_vector<Vector>(target.classes + i) >= Vector{}; }
   KERNEL auto in_target(int64_t c, int i) const {
@@ -151,7 +142,7 @@ struct Chunk {
     };
     if (channels == 2) {  // one exponential instead of two
       const Vector one = core::splat<Vector>(1), a = logits(0, i), b = logits(1, i);
-      const Vector small = core::small_exponential(a > b ? b - a : a - b);
+      const Vector small = core::small_exponential(-core::absolute(a - b));
       store(0, a > b ? one : small);
       store(1, a > b ? small : one);
       return {a > b ? a : b, one + small};
@@ -168,7 +159,37 @@ struct Chunk {
   }
 
  private:
+  const Real* source;  // the logits, a channel each `stride`
+  int64_t stride;
+
   static int64_t row(int64_t c) { return c * kPixelsAtOnce; }
+
+  KERNEL bool used_in_place(const T* logits, int64_t n) {
+    if constexpr (std::is_same_v<T, Real>) {
+      source = logits;
+      stride = problem.pixels;
+      return n == kPixelsAtOnce && !target.ignored;
+    }
+    return false;
+  }
+
+  KERNEL void copy(const T* logits, int64_t n) {
+    source = z;
+    stride = kPixelsAtOnce;
+    for (int64_t c = 0; c < channels; ++c) {
+      const T* const from = logits + c * problem.pixels;
+      Real* const own = z + row(c);
+      if (n == kPixelsAtOnce)
+        for (int i = 0; i < kPixelsAtOnce; ++i) own[i] = to_real(from[i]);
+      else
+        for (int i = 0; i < n; ++i) own[i] = to_real(from[i]);
+    }
+    for (int i = 0; target.ignored && i < kPixelsAtOnce; ++i) {
+      if (target.classes[i] >= 0) continue;
+      tube.classes[i] = Real(-1);
+      for (int64_t c = 0; c < channels; ++c) z[row(c) + i] = Real(0);
+    }
+  }
 };
 
 // s and q = 1 - s of logits z, and 1 + exp(-|z|).
