@@ -14,7 +14,7 @@ class Activity {
  public:
   Activity(const BitImage& image, uint8_t all, uint8_t initial)
       : all_(all),
-        plane_pitch_(image.blocks + 2 + 7),  // read eight at a time, never into the next line
+        plane_pitch_(image.blocks + 2 + kBlocksAtOnce - 1),
         pitch_((image.planes + 2) * plane_pitch_),
         size_((image.strips + 2) * pitch_),
         bytes_(size_) {
@@ -28,21 +28,23 @@ class Activity {
   }
 
   // Sets the blocks of a plane that see a pixel of `changed`, the eight words of block (j, p, b).
+  // Free of branches, which nothing could predict: what is not to be woken stands for one that is.
   void wake(const Word* changed, int64_t j, int64_t p, int64_t b) const {
     Word any = 0;
     for (int64_t row = 0; row < kBlockRows; ++row) any |= changed[row];
     const Word top = changed[0], bottom = changed[kBlockRows - 1];
-    wake_column(line(j, p) + b, top != 0, bottom != 0);
-    if (any & 1) wake_column(line(j - 1, p) + b, top & 1, bottom & 1);
-    if (any >> 63) wake_column(line(j + 1, p) + b, top >> 63, bottom >> 63);
+    const auto wake_column = [&](int64_t column, bool above, bool below) {
+      uint8_t* const block = line(j + column, p) + b;
+      set(block);
+      set(block - above);
+      set(block + below);
+    };
+    wake_column(0, top != 0, bottom != 0);
+    wake_column(-int64_t(any & 1), top & 1, bottom & 1);
+    wake_column(int64_t(any >> 63), top >> 63, bottom >> 63);
   }
 
  private:
-  void wake_column(uint8_t* block, bool above, bool below) const {
-    set(block);
-    if (above) set(block - 1);
-    if (below) set(block + 1);
-  }
   void set(uint8_t* block) const { __atomic_store_n(block, all_, __ATOMIC_RELAXED); }
 
   const uint8_t all_;

@@ -19,6 +19,9 @@ namespace tubeskel::cpu {
 using Word = uint64_t;
 inline constexpr int64_t kWordColumns = 64;
 inline constexpr int64_t kBlockRows = 8;
+// Blocks whose activity kernels look at together, maybe beyond the end of a line, never into the
+// next.
+inline constexpr int64_t kBlocksAtOnce = 64;
 
 inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;

@@ -27,7 +27,43 @@ KERNEL core::RowOfWords<Rows> row_of_words(const Word* p, int64_t pitch) {
   return {load(p - pitch), load(p), load(p + pitch)};
 }
 
+// Bit i of the result is the sign bit of byte i.
+KERNEL Word sign_bits(const uint8_t* bytes) {
+#if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
+  return _mm512_movepi8_mask(_mm512_loadu_si512(bytes));
+#elif defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 32
+  const auto half = [](const uint8_t* p) {
+    return Word(uint32_t(_mm256_movemask_epi8(_mm256_loadu_si256((const __m256i*)p))));
+  };
+  return half(bytes) | half(bytes + 32) << 32;
+#elif defined(__x86_64__)
+  Word word = 0;
+  for (int i = 0; i < 4; ++i)
+    word |= Word(_mm_movemask_epi8(_mm_loadu_si128((const __m128i*)(bytes + 16 * i)))) << (16 * i);
+  return word;
+#else
+  Word word = 0;
+  for (int i = 0; i < 8; ++i) {
+    Word eight;
+    __builtin_memcpy(&eight, bytes + 8 * i, 8);
+    // The product gathers the eight sign bits in its top byte.
+    word |= ((eight >> 7 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56) << (8 * i);
+  }
+  return word;
+#endif
+}
+
 // ---- thinning
+
+KERNEL bool is_zero(const Rows& v) {
+#if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
+  return _mm512_test_epi64_mask(__m512i(v), __m512i(v)) == 0;
+#else
+  Word some = 0;
+  for (int lane = 0; lane < kLanes; ++lane) some |= v[lane];
+  return some == 0;
+#endif
+}
 
 // Calls deletions(p) on the vectors of each block [first, last) of a line whose activity has
 // `phase` set, and clears it there. Returns the number of blocks with deletions.
@@ -35,13 +71,13 @@ template <class DeletionsOf>
 KERNEL int64_t find(const DeletionsOf& deletions, const Word* line, uint8_t* activity,
                     int64_t first, int64_t last, uint8_t phase, const Deletions& found) {
   int64_t n = 0;
-  for (int64_t eight = first; eight < last; eight += 8) {
-    uint64_t flags;
-    __builtin_memcpy(&flags, activity + eight, 8);
-    flags &= phase * 0x0101010101010101ull;
-    if (last - eight < 8) flags &= (1ull << (8 * (last - eight))) - 1;
-    for (; flags; flags &= flags - 1) {
-      const int64_t block = eight + __builtin_ctzll(flags) / 8;
+  for (int64_t from = first; from < last; from += kBlocksAtOnce) {
+    uint8_t is_active[kBlocksAtOnce];
+    for (int i = 0; i < kBlocksAtOnce; ++i) is_active[i] = activity[from + i] & phase ? 0xff : 0;
+    Word active = sign_bits(is_active);
+    if (last - from < kBlocksAtOnce) active &= (Word(1) << (last - from)) - 1;
+    for (; active; active &= active - 1) {
+      const int64_t block = from + __builtin_ctzll(active);
       activity[block] &= uint8_t(~phase);
       Word* const mask = found.masks + n * kBlockRows;
       Rows any = {};
@@ -50,10 +86,8 @@ KERNEL int64_t find(const DeletionsOf& deletions, const Word* line, uint8_t* act
         store(mask + v * kLanes, deleted);
         any |= deleted;
       }
-      Word some = 0;
-      for (int lane = 0; lane < kLanes; ++lane) some |= any[lane];
       found.blocks[n] = int32_t(block);
-      n += some != 0;
+      n += !is_zero(any);
     }
   }
   return n;
@@ -92,9 +126,7 @@ KERNEL int64_t find_lee_at(const Word* line, int64_t pitch, int64_t plane_pitch,
                            int64_t blocks, const Deletions& found) {
   const auto candidates = [&](const Word* p) {
     const Rows here = load(p);
-    Word some = 0;
-    for (int lane = 0; lane < kLanes; ++lane) some |= here[lane];
-    if (!some) return here;
+    if (is_zero(here)) return here;
     core::Neighbourhood<Rows> around;
 #pragma GCC unroll 9
     for (int i = 0; i < 9; ++i)
@@ -147,54 +179,29 @@ void recheck_lee(const Word* block, int64_t pitch, int64_t plane_pitch, const Wo
 
 // ---- packing
 
-// Bit i of the result is the sign bit of byte i.
-KERNEL Word sign_bits(const uint8_t* bytes) {
-#if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
-  return _mm512_movepi8_mask(_mm512_loadu_si512(bytes));
-#elif defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 32
-  const auto half = [](const uint8_t* p) {
-    return Word(uint32_t(_mm256_movemask_epi8(_mm256_loadu_si256((const __m256i*)p))));
-  };
-  return half(bytes) | half(bytes + 32) << 32;
-#elif defined(__x86_64__)
-  Word word = 0;
-  for (int i = 0; i < 4; ++i)
-    word |= Word(_mm_movemask_epi8(_mm_loadu_si128((const __m128i*)(bytes + 16 * i)))) << (16 * i);
-  return word;
-#else
-  Word word = 0;
-  for (int i = 0; i < 8; ++i) {
-    Word eight;
-    __builtin_memcpy(&eight, bytes + 8 * i, 8);
-    // The product gathers the eight sign bits in its top byte.
-    word |= ((eight >> 7 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56) << (8 * i);
-  }
-  return word;
-#endif
-}
-
 // Foreground bits of 64 pixels.
 template <class T>
 KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool& invalid) {
   uint8_t flags[64];
   const T magnitude = T(foreground.magnitude), largest = T(foreground.largest);
   const T ignored = T(foreground.ignored), wanted = T(foreground.wanted);
-  uint8_t bad = 0;
   if (foreground.one_class) {
     for (int i = 0; i < 64; ++i) flags[i] = pixels[i] == wanted ? 0xff : 0;
-  } else {
-    for (int i = 0; i < 64; ++i) {
-      const T value = T(pixels[i] & magnitude);
-      flags[i] = value != 0 && pixels[i] != ignored ? 0xff : 0;
-      bad |= uint8_t(value > largest && pixels[i] != ignored);
-    }
+    return sign_bits(flags);
   }
-  invalid |= bad;
+  if (largest != T(~T(0))) {
+    for (int i = 0; i < 64; ++i)
+      flags[i] = T(pixels[i] & magnitude) > largest && pixels[i] != ignored ? 0xff : 0;
+    invalid |= sign_bits(flags) != 0;
+  }
+  for (int i = 0; i < 64; ++i)
+    flags[i] = T(pixels[i] & magnitude) != 0 && pixels[i] != ignored ? 0xff : 0;
   return sign_bits(flags);
 }
 
-// Calls visit(strip, row, bits, pixel) for each run of 64 pixels of up to eight rows; the last run
-// of a row is completed with background.
+// Calls visit(strip, row, pixels, n) for each run of n = 64 pixels of up to eight rows, or what is
+// left of a row. Who writes meanwhile takes its arguments by value: what is read through a
+// reference might change with each word written.
 template <class T, class Visit>
 KERNEL void for_each_word(const Pixels& pixels, const Visit& visit) {
   const T* data = static_cast<const T*>(pixels.data);
@@ -218,7 +225,7 @@ KERNEL Word foreground_bits(const T* pixels, int64_t n, const Foreground& foregr
 }
 
 template <class T>
-bool pack_as(const Pixels& pixels, const Foreground& foreground, Word* block, int64_t pitch) {
+bool pack_as(const Pixels pixels, const Foreground foreground, Word* block, int64_t pitch) {
   bool invalid = false;
   for_each_word<T>(pixels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
     block[strip * pitch + row] = foreground_bits(p, n, foreground, invalid);
@@ -290,7 +297,7 @@ KERNEL void count_classes(Word bits, const T* labels, int64_t n, int64_t* counts
 }
 
 template <class T, class Out>
-void select_as(const Word* block, int64_t pitch, const Pixels& labels, const Foreground& foreground,
+void select_as(const Word* block, int64_t pitch, const Pixels labels, const Foreground foreground,
                Out* out, int64_t* counts) {
   const T* const data = static_cast<const T*>(labels.data);
   for_each_word<T>(labels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
@@ -304,7 +311,13 @@ void select_as(const Word* block, int64_t pitch, const Pixels& labels, const For
     bits &= foreground_bits(p, n, foreground, invalid);
     uint8_t keep[64];
     bytes_of_bits(bits, keep);
-    for (int64_t i = 0; i < n; ++i) to[i] = keep[i] ? Out(p[i]) : Out(0);
+    const auto copy = [&](auto size) {
+      for (int64_t i = 0; i < size; ++i) to[i] = keep[i] ? Out(p[i]) : Out(0);
+    };
+    if (n == 64)
+      copy(std::integral_constant<int64_t, 64>());
+    else
+      copy(n);
     if (counts) count_classes(bits, p, n, counts);
   });
 }
