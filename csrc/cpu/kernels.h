@@ -42,7 +42,8 @@ struct Kernels {
   int64_t (*find_deletions)(Rule, const Word* strip, int64_t pitch, uint8_t* activity,
                             int64_t first, int64_t last, uint8_t phase, Deletions);
   // Candidates of Lee's sub-iteration for a border (an index of core::kFace) in the blocks of a
-  // line whose activity has bit `border` set; clears it there.
+  // line whose activity has bit `border` set; clears it there. A plane pitch of 0 stands for a lone
+  // plane, here and below.
   int64_t (*find_lee)(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
                       uint8_t* activity, int64_t blocks, Deletions);
   // Which candidates of a block may go, those before them in raster order being deleted where the

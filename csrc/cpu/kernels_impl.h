@@ -114,67 +114,98 @@ int64_t find_deletions(Rule rule, const Word* strip, int64_t pitch, uint8_t* act
   }
 }
 
-// Writes the planes of a row of three words at n[0], n[1], n[2].
-KERNEL void row_planes(const core::RowOfWords<Rows>& row, Rows* n) {
-  n[0] = core::west_plane(row.centre, row.west);
-  n[1] = row.centre;
-  n[2] = core::east_plane(row.centre, row.east);
+// The planes of nine rows of three words, row i being read by row(i): the three of a volume's plane
+// before, of its own, and of the plane behind. A lone plane has background before and behind it,
+// which takes half of the operations out of the rules.
+template <bool kLone, class Row>
+KERNEL core::Neighbourhood<Rows> neighbourhood(const Row& row) {
+  core::Neighbourhood<Rows> around = {};
+#pragma GCC unroll 9
+  for (int i = 0; i < 9; ++i) {
+    if (kLone && i / 3 != 1) continue;
+    const core::RowOfWords<Rows> words = row(i);
+    around.n[3 * i] = core::west_plane(words.centre, words.west);
+    around.n[3 * i + 1] = words.centre;
+    around.n[3 * i + 2] = core::east_plane(words.centre, words.east);
+  }
+  return around;
 }
 
-template <int kBorder>
+template <int kBorder, bool kLone>
 KERNEL int64_t find_lee_at(const Word* line, int64_t pitch, int64_t plane_pitch, uint8_t* activity,
                            int64_t blocks, const Deletions& found) {
   const auto candidates = [&](const Word* p) {
     const Rows here = load(p);
     if (is_zero(here)) return here;
-    core::Neighbourhood<Rows> around;
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; ++i)
-      row_planes(row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch), around.n + 3 * i);
-    return core::lee_candidates(around, kBorder);
+    const auto row = [&](int i) {
+      return row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch);
+    };
+    return core::lee_candidates(neighbourhood<kLone>(row), kBorder);
   };
   return find(candidates, line, activity, 0, blocks, uint8_t(1 << kBorder), found);
 }
 
-int64_t find_lee(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
-                 uint8_t* activity, int64_t blocks, Deletions found) {
+template <bool kLone>
+KERNEL int64_t find_lee_in(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
+                           uint8_t* activity, int64_t blocks, const Deletions& found) {
+  const auto at = [&](auto number) {
+    return find_lee_at<number, kLone>(line, pitch, plane_pitch, activity, blocks, found);
+  };
   switch (border) {
     case 0:
-      return find_lee_at<0>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 0>());
     case 1:
-      return find_lee_at<1>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 1>());
     case 2:
-      return find_lee_at<2>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 2>());
     case 3:
-      return find_lee_at<3>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 3>());
     case 4:
-      return find_lee_at<4>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 4>());
     default:
-      return find_lee_at<5>(line, pitch, plane_pitch, activity, blocks, found);
+      return at(std::integral_constant<int, 5>());
+  }
+}
+
+int64_t find_lee(int border, const Word* line, int64_t pitch, int64_t plane_pitch,
+                 uint8_t* activity, int64_t blocks, Deletions found) {
+  return plane_pitch ? find_lee_in<false>(border, line, pitch, plane_pitch, activity, blocks, found)
+                     : find_lee_in<true>(border, line, pitch, 0, activity, blocks, found);
+}
+
+template <bool kLone>
+KERNEL void recheck_lee_in(const Word* block, int64_t pitch, int64_t plane_pitch,
+                           const Word* deleted, int64_t deleted_pitch, int64_t deleted_plane_pitch,
+                           const Word* candidates, Word* kept) {
+  for (int v = 0; v < kVectors; ++v) {
+    const Word* const p = block + v * kLanes;
+    const Word* const d = deleted + v * kLanes;
+    Rows east;
+    const auto row = [&](int i) {
+      const core::RowOfWords<Rows> all =
+          row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch);
+      if (i == 4) east = core::east_plane(all.centre, all.east);
+      if (i > 4) return all;
+      // Rows that come earlier in raster order, and the western part of this one.
+      const core::RowOfWords<Rows> gone =
+          row_of_words(d + (i / 3 - 1) * deleted_plane_pitch + i % 3 - 1, deleted_pitch);
+      return core::RowOfWords<Rows>{all.west & ~gone.west, all.centre & ~gone.centre,
+                                    all.east & ~gone.east};
+    };
+    core::Neighbourhood<Rows> around = neighbourhood<kLone>(row);
+    around.n[14] = east;
+    store(kept + v * kLanes, load(candidates + v * kLanes) & core::at_most_one_component(around));
   }
 }
 
 void recheck_lee(const Word* block, int64_t pitch, int64_t plane_pitch, const Word* deleted,
                  int64_t deleted_pitch, int64_t deleted_plane_pitch, const Word* candidates,
                  Word* kept) {
-  for (int v = 0; v < kVectors; ++v) {
-    const Word* const p = block + v * kLanes;
-    const Word* const d = deleted + v * kLanes;
-    core::Neighbourhood<Rows> around;
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; ++i) {
-      core::RowOfWords<Rows> row = row_of_words(p + (i / 3 - 1) * plane_pitch + i % 3 - 1, pitch);
-      const Rows east = core::east_plane(row.centre, row.east);
-      if (i <= 4) {  // rows that come earlier in raster order, and the western part of this one
-        const core::RowOfWords<Rows> gone =
-            row_of_words(d + (i / 3 - 1) * deleted_plane_pitch + i % 3 - 1, deleted_pitch);
-        row = {row.west & ~gone.west, row.centre & ~gone.centre, row.east & ~gone.east};
-      }
-      row_planes(row, around.n + 3 * i);
-      if (i == 4) around.n[14] = east;
-    }
-    store(kept + v * kLanes, load(candidates + v * kLanes) & core::at_most_one_component(around));
-  }
+  if (plane_pitch)
+    recheck_lee_in<false>(block, pitch, plane_pitch, deleted, deleted_pitch, deleted_plane_pitch,
+                          candidates, kept);
+  else
+    recheck_lee_in<true>(block, pitch, 0, deleted, deleted_pitch, 0, candidates, kept);
 }
 
 // ---- packing

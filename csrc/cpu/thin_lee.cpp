@@ -46,6 +46,7 @@ struct Block {
 // What the threads share.
 struct Thinning {
   BitImage& volume;
+  const int64_t plane_pitch;  // 0 for a lone plane
   const int64_t thickness, stacks;
   BitImage decided;   // candidates that go, zero elsewhere; a copy of the plane before each stack
   Activity active;    // by border
@@ -53,6 +54,7 @@ struct Thinning {
 
   Thinning(BitImage& volume, int64_t thickness)
       : volume(volume),
+        plane_pitch(volume.planes == 1 ? 0 : volume.plane_pitch),
         thickness(thickness),
         stacks(ceil_div(volume.planes, thickness)),
         decided(volume.planes + stacks, volume.rows, volume.columns, true),
@@ -199,7 +201,7 @@ class Share {
     const BitImage& decided = shared_.decided;
     Word decision[kBlockRows], changed[kBlockRows];
     shared_.doubt(block) = 0;
-    kernels().recheck_lee(shared_.voxels(block), volume.pitch, volume.plane_pitch,
+    kernels().recheck_lee(shared_.voxels(block), volume.pitch, shared_.plane_pitch,
                           shared_.decisions(block), decided.pitch, decided.plane_pitch, candidates,
                           decision);
     if (!update(shared_.decisions(block), decision, changed)) return false;
@@ -218,7 +220,7 @@ class Share {
       if (candidates_.size() < enough) candidates_.resize(2 * enough);
       const Deletions here{candidate(blocks_.size()), line_blocks_.get()};
       const int64_t n =
-          kernels().find_lee(border, volume.strip(strip, plane), volume.pitch, volume.plane_pitch,
+          kernels().find_lee(border, volume.strip(strip, plane), volume.pitch, shared_.plane_pitch,
                              shared_.active.line(strip, plane), volume.blocks, here);
       for (int64_t i = 0; i < n; ++i) {
         const Block block{int32_t(strip), int32_t(plane), line_blocks_[i]};
