@@ -1,4 +1,5 @@
 // What the ops of soft clDice do on CUDA; soft_cldice_ops.cpp says what they take and return.
+#include "../cuda/probabilities.h"
 #include "../cuda/soft_cldice.h"
 #include "cuda_device.h"
 #include "soft_cldice_tensors.h"

@@ -1,18 +1,12 @@
-// Soft clDice on the device: probabilities, the sums on soft skeletons, and their gradient. All
-// launches are queued on `stream`; failures are std::runtime_error.
+// Soft clDice on the device: the sums on soft skeletons, and their gradient. All launches are
+// queued on `stream`; failures are std::runtime_error.
 #pragma once
 
 #include <cstddef>
 
-#include "../core/compound_problem.h"
 #include "../core/soft_cldice_problem.h"
 
 namespace tubeskel::cuda {
-
-// Writes the probabilities of the logits, of their shape, in double for double logits, else float;
-// 0 for ignored pixels. `first_invalid` is as in InvalidLabels.
-void probabilities(const core::CompoundProblem& problem, unsigned long long* first_invalid,
-                   void* out, void* stream);
 
 // Bytes of the workspaces of soft_cldice_sums and soft_cldice_gradient, on the current device.
 size_t soft_cldice_workspace(const core::SoftCldiceProblem& problem, bool gradient);

@@ -423,20 +423,11 @@ void launch_srl_of(const Subject& what, const SrlProblem& problem, const double*
 
 void launch_srl_of_any(const char* op, const SrlProblem& problem, const double* weights,
                        Scale scale, const Slots& slots, void* grad, void* stream) {
-  const auto with = [&](auto* launcher) {
-    launcher(subject(op, problem.samples, problem.channels, problem.pixels), problem, weights,
-             scale, slots, grad, stream);
-  };
-  switch (problem.logit_type) {
-    case LogitType::kFloat64:
-      return with(launch_srl_of<double>);
-    case LogitType::kFloat16:
-      return with(launch_srl_of<__half>);
-    case LogitType::kBFloat16:
-      return with(launch_srl_of<__nv_bfloat16>);
-    default:
-      return with(launch_srl_of<float>);
-  }
+  with_logits(problem.logit_type, [&](auto* type) {
+    launch_srl_of<std::remove_pointer_t<decltype(type)>>(
+        subject(op, problem.samples, problem.channels, problem.pixels), problem, weights, scale,
+        slots, grad, stream);
+  });
 }
 
 int64_t groups_of(const SrlProblem& problem, const SrlReduction& reduction) {

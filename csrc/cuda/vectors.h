@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "../core/srl_problem.h"
+
 namespace tubeskel::cuda {
 
 inline constexpr int kVectorBytes = 16;  // the widest load and store
@@ -31,6 +33,21 @@ __device__ void store(T* p, const Vector<T, n>& vector) {
 inline bool aligned(const void* data, int element_size, int n, int64_t row) {
   const int bytes = element_size * n < kVectorBytes ? element_size * n : kVectorBytes;
   return reinterpret_cast<uintptr_t>(data) % uintptr_t(bytes) == 0 && row % n == 0;
+}
+
+// work(p) with a null pointer to the type of the logits.
+template <class Work>
+void with_logits(core::LogitType type, const Work& work) {
+  switch (type) {
+    case core::LogitType::kFloat64:
+      return work(static_cast<double*>(nullptr));
+    case core::LogitType::kFloat16:
+      return work(static_cast<__half*>(nullptr));
+    case core::LogitType::kBFloat16:
+      return work(static_cast<__nv_bfloat16*>(nullptr));
+    default:
+      return work(static_cast<float*>(nullptr));
+  }
 }
 
 // Sixteen bits are worked on as float.

@@ -59,7 +59,7 @@ HERE = Path(__file__).parent
             id="a flood of one round",
         ),
         pytest.param(
-            "compound.cu",
+            "compound_sums.cu",
             "if (!in_shared) return;\n  __syncthreads();\n",
             "if (!in_shared) return;\n",
             "test_emulated_compound.py",
