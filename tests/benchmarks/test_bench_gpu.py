@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import cases, device, gpu
+from benchmarks import cases, device, gpu, gpu_operations, operations
 from benchmarks.cli import main
 from benchmarks.report import Report
 from benchmarks.timing import Time
@@ -74,12 +74,12 @@ def test_the_bytes_of_a_loss():
     logits, tube = torch.zeros(1, 2, 4, 10), torch.zeros(1, 4, 10, dtype=torch.int16)
     tube[0, 0, 7:9] = 1  # pixels 7 and 8 are in two sectors of eight floats
     tube[0, 3, 9] = 1  # pixel 39 in a third
-    item = gpu.LossInput(logits, tube, tube)
-    (operation,) = [o for o in gpu.OPERATIONS if o.name == "srl_loss"]
+    item = cases.LossInput(logits, tube, tube)
+    (operation,) = [o for o in gpu_operations.OPERATIONS if o.name == "srl_loss"]
     assert operation.least_bytes(item) == 2 * 80 + 320 + 3 * 2 * 32
-    (operation,) = [o for o in gpu.OPERATIONS if o.name == "dice_ce_srl_loss"]
+    (operation,) = [o for o in gpu_operations.OPERATIONS if o.name == "dice_ce_srl_loss"]
     assert operation.least_bytes(item) == 2 * (2 * 80 + 320) + 320
-    (operation,) = [o for o in gpu.OPERATIONS if o.name == "soft_cldice_loss"]
+    (operation,) = [o for o in gpu_operations.OPERATIONS if o.name == "soft_cldice_loss"]
     assert operation.least_bytes(item) == 2 * (80 + 320) + 320
 
 
@@ -87,19 +87,20 @@ def test_every_case_has_inputs(monkeypatch):
     # what is on the images does not matter here, and drawing them takes a minute
     monkeypatch.setattr(cases, "vessel_tree", lambda size, seed=0: np.eye(size, dtype=bool))
     monkeypatch.setattr(cases, "vessel_tubes", lambda size, seed=0: np.ones((size,) * 3, bool))
-    for operation in gpu.OPERATIONS:
+    for operation in gpu_operations.OPERATIONS:
         case = operation.cases[0]
         item = case.load()
-        shape = gpu.main_array(item).shape
+        shape = operations.main_array(item).shape
         assert len(shape) >= 3, f"{operation.name} works on batches"
         assert operation.on_cpu.name == operation.name
 
 
 def test_a_wrong_result_stops_the_run(pretended, monkeypatch, capsys):
     results = iter([torch.zeros(2, 2), torch.ones(2, 2)])
-    wrong = gpu.GpuOperation(
-        *("thin", "wrong(x)", lambda item: next(results), gpu._pixels_that_differ, lambda item: 1),
-        (gpu.GpuCase("one", lambda: torch.zeros(2, 2)),),
+    wrong = gpu_operations.GpuOperation(
+        *("thin", "wrong(x)", lambda item: next(results)),
+        *(gpu_operations.pixels_that_differ, lambda item: 1),
+        (gpu_operations.GpuCase("one", lambda: torch.zeros(2, 2)),),
     )
     monkeypatch.setattr(gpu, "OPERATIONS", (wrong,))
     assert gpu.main([]) == 1

@@ -11,7 +11,7 @@ import tifffile
 import yaml
 
 from experiments import cli, config, nnunet_export
-from experiments.data import DataConfig, Dataset, Sample, splits
+from experiments.data import DATA_SETS, DataConfig, Dataset, Sample, splits
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_images_labels_and_the_folds_of_the_study(path, folders, capsys):
 
 
 @dataclass(frozen=True)
-class Volumes(DataConfig, data_set="volumes_of_the_test"):
+class Volumes(DataConfig):
     def load(self):
         rng = np.random.default_rng(0)
         samples = tuple(
@@ -73,7 +73,8 @@ class Volumes(DataConfig, data_set="volumes_of_the_test"):
         return Dataset(samples, ("background", "artery", "vein"), ("v0",), ("v1",))
 
 
-def test_volumes_with_pixels_to_ignore(mapping, folders, tmp_path):
+def test_volumes_with_pixels_to_ignore(mapping, folders, tmp_path, monkeypatch):
+    monkeypatch.setitem(DATA_SETS, "volumes_of_the_test", Volumes)
     path = tmp_path / "volumes.yaml"
     path.write_text(yaml.safe_dump({**mapping, "data": {"name": "volumes_of_the_test"}}))
     root = nnunet_export.export(nnunet_export.ExportArguments(path, id=12))
