@@ -145,8 +145,8 @@ MASKS = (
 VOLUMES = (
     Case("vesselnn", partial(_masks_on_disk, "vesselNN/labels/*.tif", read=_stack)),
     Case("topcow", partial(_masks_on_disk, "TopCoW_roi_labels/*.nii.gz", read=_nifti)),
-    Case("tubes-256", partial(_tubes, 256), quick=False),
     Case("tubes-64", partial(_tubes, 64), listed=False),
+    Case("tubes-256", partial(_tubes, 256), quick=False),
     Case("tubes-512", partial(_tubes, 512), listed=False, quick=False),
     Case("blobs-128", partial(_blobs, 128, 3, 5), listed=False),
     Case("noise-128", partial(_noise, 128), listed=False),
