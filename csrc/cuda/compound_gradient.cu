@@ -112,6 +112,7 @@ __global__ void __launch_bounds__(kThreads, kHeld ? 0 : 4)
       softmax_gradient<T, n, kHeld>(pixels, maps.log_recall, constant, own, to);
   }
 }
+
 }  // namespace
 
 void compound_gradient(const CompoundProblem& problem, const double* derivatives, void* grad,

@@ -306,6 +306,7 @@ __global__ void __launch_bounds__(kThreads, 4)
   *loss = Real(value);
   for (int i = 0; i < core::kTerms; ++i) terms[i] = Real(found[i]);
 }
+
 }  // namespace
 
 size_t compound_workspace(const CompoundProblem& problem) {
@@ -348,4 +349,5 @@ void compound_loss(const double* sums, int64_t samples, int64_t channels,
   else
     with(loss_kernel<float>, static_cast<float*>(result.loss));
 }
+
 }  // namespace tubeskel::cuda

@@ -10,9 +10,6 @@
 // one plane. A level looks at e_{j+1} alone in the windows around a voxel, dilates it for d_j and
 // erodes it for e_{j+2}; of all else it takes the voxel's own values. So a level is one launch,
 // e_{j+2} takes the place of e_j, and no halo grows with the iterations.
-//
-// On the way back nothing is added by atomics: each voxel gathers what is its own, in a fixed
-// order.
 #pragma once
 
 #include "../core/soft_cldice_problem.h"
@@ -357,4 +354,5 @@ __global__ void __launch_bounds__(kThreads) back_kernel(Volumes volumes, Back<T>
     sum += T(back.derivatives[int64_t(voxel.map) * kCldiceSums + 2]) * T(back.mask_skeleton[at]);
   back.to.of(voxel.map, voxels)[voxel.at] = sum;
 }
+
 }  // namespace tubeskel::cuda::soft_cldice
