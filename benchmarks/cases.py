@@ -149,7 +149,8 @@ VOLUMES = (
     Case("tubes-256", partial(_tubes, 256), quick=False),
     Case("tubes-512", partial(_tubes, 512), listed=False, quick=False),
     Case("blobs-128", partial(_blobs, 128, 3, 5), listed=False),
-    Case("noise-128", partial(_noise, 128), listed=False),
+    Case("noise-64", partial(_noise, 64), listed=False),
+    Case("noise-128", partial(_noise, 128), listed=False, quick=False),
     Case("bars-64", partial(_bars, 64, 3), listed=False),
     Case("cube-64", partial(_solid, 64, 3), listed=False),
 )

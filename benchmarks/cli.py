@@ -18,7 +18,7 @@ from benchmarks import gpu, plots, runner, tables
 from benchmarks import growth as series
 from benchmarks.cases import Unavailable
 from benchmarks.compare import changes, drift
-from benchmarks.report import Report, environment
+from benchmarks.report import Report, environment, saving
 
 
 @dataclass
@@ -166,21 +166,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(command: str, options: Options) -> None:
     old = None if options.compare is None else Report.load(options.compare)
-    with Console(stderr=True).status(command) as status:
+    with Console(stderr=True).status(command) as status, saving(options.json) as keep:
         run = _on_cpu if options.device == "cpu" else _on_gpu
-        report = run(command, options, status.update)
-    if not (report.rows or report.growth):
-        raise ValueError("no case could be run: " + "; ".join(report.skipped))
+        report = run(command, options, status.update, keep)
+        if not (report.rows or report.growth):
+            raise ValueError("no case could be run: " + "; ".join(report.skipped))
+        keep(report)
     _show(report, options.markdown)
-    if options.json is not None:
-        report.save(options.json)
     if options.plot is not None:
         plots.draw(report, options.plot)
     if old is not None:
         _compare(old, report)
 
 
-def _on_cpu(command: str, options: Options, tell: Callable[[str], None]) -> Report:
+def _on_cpu(
+    command: str, options: Options, tell: Callable[[str], None], keep: Callable[[Report], None]
+) -> Report:
     threads = (os.cpu_count() or 1) if options.threads == "all" else options.threads
     chosen = bool(options.cases or options.sizes or options.peers is not None)
     if command == "growth":
@@ -197,6 +198,7 @@ def _on_cpu(command: str, options: Options, tell: Callable[[str], None]) -> Repo
             peers=options.peers,
             threads=threads,
             tell=tell,
+            keep=keep,
         )
     if command == "growth" or (command == "all" and not chosen):
         report.growth = series.run(
@@ -205,7 +207,9 @@ def _on_cpu(command: str, options: Options, tell: Callable[[str], None]) -> Repo
     return report
 
 
-def _on_gpu(command: str, options: Options, tell: Callable[[str], None]) -> Report:
+def _on_gpu(
+    command: str, options: Options, tell: Callable[[str], None], keep: Callable[[Report], None]
+) -> Report:
     return gpu.run(
         command=command,
         dims=options.dims,
@@ -214,6 +218,7 @@ def _on_gpu(command: str, options: Options, tell: Callable[[str], None]) -> Repo
         names=options.cases,
         peers=options.peers,
         tell=tell,
+        keep=keep,
     )
 
 

@@ -22,7 +22,7 @@ from benchmarks.cases import Unavailable
 from benchmarks.gpu_operations import OPERATIONS, GpuCase, GpuOperation, of_size, to_gpu
 from benchmarks.operations import main_array, peers_of
 from benchmarks.peers import Function, Peer
-from benchmarks.report import PeerTime, Report, Row, environment
+from benchmarks.report import PeerTime, Report, Row, environment, saving
 from benchmarks.tables import format_seconds
 from benchmarks.timing import Time
 
@@ -38,6 +38,7 @@ def run(
     names: Sequence[str] = (),
     peers: Sequence[str] | None = None,
     tell: Callable[[str], None] = lambda message: None,
+    keep: Callable[[Report], None] = lambda report: None,
 ) -> Report:
     """Time operations on a GPU.
 
@@ -57,6 +58,8 @@ def run(
         Peers to restrict the run to.
     tell : callable, optional
         Gets a line about what is being done.
+    keep : callable, optional
+        Gets the report after each case, as far as it has come.
 
     Returns
     -------
@@ -99,6 +102,7 @@ def run(
                 report.skipped.append(f"{case.name}: {reason}")
                 continue
             report.rows.append(_row(operation, case, item, floors, loaded))
+            keep(report)
     report.skipped = list(dict.fromkeys(report.skipped))
     return report
 
@@ -266,7 +270,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(message, file=sys.stderr, flush=True)
 
     try:
-        report = run(quick=options.quick, names=options.names, tell=tell)
+        with saving(options.json) as keep:
+            report = run(quick=options.quick, names=options.names, tell=tell, keep=keep)
+            keep(report)
     except Unavailable as reason:
         print(f"benchmarks.gpu: {reason}", file=sys.stderr)
         return 2
@@ -274,8 +280,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.gpu: {error}", file=sys.stderr)
         return 1
     print(table(report))
-    if options.json is not None:
-        report.save(options.json)
     return 0
 
 

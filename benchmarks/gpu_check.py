@@ -7,9 +7,12 @@ Steps, in this order; ``--steps`` chooses among them:
 - ``memcheck``, ``racecheck``, ``initcheck``: compute-sanitizer on a small call of every op;
 - ``bench``: `benchmarks.gpu`.
 
-Each step's output goes to a file in ``--out``. What they found goes to ``gpu-check.json`` there,
-and as a table to ``gpu-check.md`` and the terminal. The exit status is 0 if every chosen step
-passed, 1 if one failed or could not run, 2 without a GPU.
+Each file of tests and each operation of the benchmarks has a process of its own, which lasts no
+longer than ``--limit``: after an error on the device a process can do nothing more there.
+
+All output goes to files in ``--out``. What the steps found goes to ``gpu-check.json`` there and, as
+a table, to ``gpu-check.md``, anew after each step; the table also to the terminal. The exit status
+is 0 if every chosen step passed, 1 if one failed or could not run, 2 without a GPU.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,6 +43,11 @@ OPTIONAL = {
 }
 NEEDED = ("pytest", "pytest_timeout", "hypothesis", "scipy", "skimage", "rich")
 NEEDED_TO_BUILD = ("pybind11", "setuptools", "ninja")
+TOGETHER = 4  # processes, for tests that hardly load the GPU
+# A process that waits for a kernel hears no signal.
+TIMEOUT = ("--timeout=300", "--timeout-method=thread")
+PYTEST = (sys.executable, "-m", "pytest", "-v", "-m", "cuda", *TIMEOUT)
+NO_TESTS = 5  # pytest's exit status for a file that has none marked cuda
 
 
 @dataclass(frozen=True)
@@ -54,28 +65,50 @@ class Check:
     """A run of the steps."""
 
     out: Path
-    wheel: Path | None
-    quick: bool
+    wheel: Path | None = None
+    quick: bool = False
+    limit: float = 1800
 
-    def log(self, step: str) -> Path:
-        """Return the file that holds the output of a step."""
-        return self.out / f"{step}.log"
+    def log(self, name: str) -> Path:
+        """Return the file that holds the output of a step, or of a part of it."""
+        return self.out / f"{name}.log"
 
-    def call(self, step: str, command: Sequence[str], **environment: str) -> str:
-        """Run a command, its output in the step's log; return its last line."""
-        with self.log(step).open("wb") as log:
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        lines = self.log(step).read_text(errors="replace").split("\n")
+    def call(
+        self, name: str, command: Sequence[str], passes: Sequence[int] = (0,), **environment: str
+    ) -> str:
+        """Run a command, its output in the log of this name; return its last line."""
+        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        with self.log(name).open("wb") as log:
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env={**os.environ, **environment},
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    timeout=self.limit,
+                )
+            except subprocess.TimeoutExpired:
+                raise subprocess.SubprocessError(f"not done after {self.limit:g} s") from None
+        lines = self.log(name).read_text(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
-        if done.returncode:
+        if done.returncode not in passes:
             raise subprocess.SubprocessError(f"exit status {done.returncode}: {last}")
         return last
+
+    def call_each(
+        self, commands: Mapping[str, Sequence[str]], together: int = 1
+    ) -> dict[str, str | subprocess.SubprocessError]:
+        """Run commands, also after one that failed; return the last line or the error of each."""
+
+        def call(name: str) -> str | subprocess.SubprocessError:
+            try:
+                return self.call(name, commands[name], passes=(0, NO_TESTS))
+            except subprocess.SubprocessError as error:
+                return error
+
+        with ThreadPoolExecutor(together) as pool:
+            return dict(zip(commands, pool.map(call, commands), strict=True))
 
     # ---- steps
 
@@ -100,8 +133,22 @@ class Check:
 
     def tests(self) -> str:
         """Run the tests marked cuda."""
-        folders = [f"tests/{name}" for name in ("cuda", "losses", "metrics", "morphology")]
-        return self.call("tests", [sys.executable, "-m", "pytest", "-q", "-m", "cuda", *folders])
+
+        def commands(*folders: str) -> dict[str, Sequence[str]]:
+            files = (path for name in folders for path in (ROOT / "tests" / name).glob("test_*.py"))
+            return {f"tests/{path.stem}": [*PYTEST, str(path)] for path in sorted(files)}
+
+        # some of the first need most of the GPU's memory
+        found = self.call_each(commands("cuda"))
+        found |= self.call_each(commands("losses", "metrics", "morphology"), TOGETHER)
+        counts: Counter[str] = Counter()
+        for ended in found.values():
+            for number, what in re.findall(r"(\d+) (passed|failed|skipped)", str(ended)):
+                counts[what] += int(number)
+        note = _all_passed(found, ", ".join(f"{n} {what}" for what, n in counts.items()))
+        if not counts["passed"]:
+            raise subprocess.SubprocessError(f"no test ran: {note}")
+        return note
 
     def sanitizer(self, tool: str) -> str:
         """Run a tool of compute-sanitizer on a small call of every op."""
@@ -120,31 +167,37 @@ class Check:
 
     def bench(self) -> str:
         """Run the benchmarks."""
-        command = [sys.executable, "-m", "benchmarks.gpu", "--json", str(self.results)]
-        self.call("bench", command + ["--quick"] * self.quick)
-        return f"{len(json.loads(self.results.read_text())['rows'])} cases"
+        from benchmarks import gpu_operations
+
+        shutil.rmtree(self.out / "bench", ignore_errors=True)
+        commands = {
+            f"bench/{operation.name}": [
+                *(sys.executable, "-m", "benchmarks.gpu", operation.name),
+                *("--json", str(self.out / "bench" / f"{operation.name}.json")),
+                *["--quick"] * self.quick,
+            ]
+            for operation in gpu_operations.OPERATIONS
+        }
+        return _all_passed(self.call_each(commands), f"{len(commands)} operations")
 
     # ---- results
 
-    @property
-    def results(self) -> Path:
-        """The JSON of the benchmarks."""
-        return self.out / "bench.json"
-
     def write(self, found: Sequence[Found], missing: Sequence[str]) -> None:
-        """Write what was found, as JSON and as a table, and print the table."""
+        """Write what was found, as JSON and as a table."""
         text, benchmarks = table(found, missing), None
-        if any(step.step == "bench" and step.passed for step in found):
+        parts = sorted((self.out / "bench").glob("*.json"))
+        if parts and any(step.step == "bench" for step in found):
             from benchmarks import gpu
             from benchmarks.report import Report
 
-            benchmarks = json.loads(self.results.read_text())
-            text += "\n" + gpu.table(Report.load(self.results))
+            report = Report.load_all(parts)
+            report.save(self.out / "bench.json")
+            benchmarks = json.loads((self.out / "bench.json").read_text())
+            text += "\n" + gpu.table(report)
         content = {"steps": [asdict(step) for step in found], "missing": list(missing)}
         content["benchmarks"] = benchmarks
         (self.out / "gpu-check.json").write_text(json.dumps(content, indent=1) + "\n")
         (self.out / "gpu-check.md").write_text(text)
-        print(text)
 
 
 def steps_of(check: Check) -> dict[str, Callable[[], str]]:
@@ -154,9 +207,9 @@ def steps_of(check: Check) -> dict[str, Callable[[], str]]:
     return {"build": check.build, "tests": check.tests, **sanitizers, "bench": check.bench}
 
 
-def run(check: Check, names: Sequence[str]) -> list[Found]:
-    """Run these steps, also after one that failed, but not without a build."""
-    found = []
+def run(check: Check, names: Sequence[str], missing: Sequence[str] = ()) -> list[Found]:
+    """Run these steps, also after one that failed, but not without a build; write each."""
+    found: list[Found] = []
     steps = steps_of(check)
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -166,6 +219,7 @@ def run(check: Check, names: Sequence[str]) -> list[Found]:
         except (Unavailable, subprocess.SubprocessError, OSError, zipfile.BadZipFile) as error:
             passed, note = False, str(error)
         found.append(Found(name, passed, time.perf_counter() - start, note))
+        check.write(found, missing)
         print(f"{name}: {'passed' if passed else 'FAILED'}: {note}", file=sys.stderr, flush=True)
         if name == "build" and not passed:
             break
@@ -183,7 +237,7 @@ def table(found: Sequence[Found], missing: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen steps; see the module's text."""
-    names = list(steps_of(Check(ROOT, None, False)))
+    names = list(steps_of(Check(ROOT)))
     parser = argparse.ArgumentParser(
         prog="gpu-check", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -191,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--wheel", type=Path, help="take its libraries instead of compiling")
     parser.add_argument("--quick", action="store_true", help="benchmark light cases only")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "gpu-check")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds for a process")
     options = parser.parse_args(arguments)
     try:
         _require(NEEDED)
@@ -202,10 +257,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{name} is not installed: {lost}" for name, lost in OPTIONAL.items() if not _has(name)
     ]
     options.out.mkdir(parents=True, exist_ok=True)
-    check = Check(options.out.resolve(), options.wheel, options.quick)
-    found = run(check, options.steps)
-    check.write(found, missing)
+    check = Check(options.out.resolve(), options.wheel, options.quick, options.limit)
+    found = run(check, options.steps, missing)
+    print((check.out / "gpu-check.md").read_text())
     return 0 if all(step.passed for step in found) else 1
+
+
+def _all_passed(found: Mapping[str, str | subprocess.SubprocessError], note: str) -> str:
+    failures = [f"{name}: {ended}" for name, ended in found.items() if not isinstance(ended, str)]
+    if failures:
+        raise subprocess.SubprocessError("; ".join([note, *failures]))
+    return note
 
 
 def _has(module: str) -> bool:

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -178,6 +179,21 @@ class Report:
                 )
         if other.threads != self.threads:
             raise ValueError(f"threads differ: {self.threads} and {other.threads}")
+
+
+@contextmanager
+def saving(path: Path | None) -> Iterator[Callable[[Report], None]]:
+    """Save a report that grows: beside the file until the run has ended well, then as the file.
+
+    A run that fails or is stopped leaves what it found in ``name.unfinished.json``, and the file of
+    an earlier run as it was. Without a path nothing is written.
+    """
+    if path is None:
+        yield lambda report: None
+        return
+    unfinished = path.with_name(f"{path.stem}.unfinished.json")
+    yield lambda report: report.save(unfinished)
+    unfinished.replace(path)
 
 
 def environment() -> dict[str, Any]:

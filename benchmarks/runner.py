@@ -37,6 +37,7 @@ def run(
     peers: Sequence[str] | None = None,
     threads: int = 1,
     tell: Callable[[str], None] = lambda message: None,
+    keep: Callable[[Report], None] = lambda report: None,
 ) -> Report:
     """Time all operations of a subcommand.
 
@@ -56,6 +57,8 @@ def run(
         For our side and for those peers that can use several.
     tell : callable, optional
         Gets a line about what is being done.
+    keep : callable, optional
+        Gets the report after each case, as far as it has come.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def run(
             set_threads(threads, operation)
             sides, missing = _load_peers(operation, peers, threads, quick)
             report.skipped += missing
-            _run(operation, chosen, sides, report, tell)
+            _run(operation, chosen, sides, report, tell, keep)
     report.skipped = list(dict.fromkeys(report.skipped))
     return report
 
@@ -100,6 +103,7 @@ def _run(
     peers: dict[Peer, Function],
     report: Report,
     tell: Callable[[str], None],
+    keep: Callable[[Report], None],
 ) -> None:
     """Time one operation on its cases and add what was found to the report.
 
@@ -127,6 +131,7 @@ def _run(
         patient = {p: call for p, call in peers.items() if expected[p] <= effort.patience}
         row = _time(operation, case, inputs, patient, effort)
         report.rows.append(row)
+        keep(report)
         for peer, found in zip(patient, row.peers, strict=True):
             if family:
                 pace[peer, family] = found.time.median / work

@@ -95,16 +95,21 @@ def test_every_case_has_inputs(monkeypatch):
         assert operation.on_cpu.name == operation.name
 
 
-def test_a_wrong_result_stops_the_run(pretended, monkeypatch, capsys):
-    results = iter([torch.zeros(2, 2), torch.ones(2, 2)])
+def test_a_wrong_result_stops_the_run(pretended, monkeypatch, tmp_path, capsys):
     wrong = gpu_operations.GpuOperation(
-        *("thin", "wrong(x)", lambda item: next(results)),
+        *("thin", "wrong(x)", lambda item: item * torch.rand(1)),
         *(gpu_operations.pixels_that_differ, lambda item: 1),
-        (gpu_operations.GpuCase("one", lambda: torch.zeros(2, 2)),),
+        (
+            gpu_operations.GpuCase("one", lambda: torch.zeros(1, 2, 2)),
+            gpu_operations.GpuCase("two", lambda: torch.ones(1, 2, 2)),
+        ),
     )
     monkeypatch.setattr(gpu, "OPERATIONS", (wrong,))
-    assert gpu.main([]) == 1
-    assert "thin on one: 4 of 4 pixels differ between CPU and GPU" in capsys.readouterr().err
+    assert gpu.main(["--json", str(tmp_path / "gpu.json")]) == 1
+    assert "thin on two: 4 of 4 pixels differ between CPU and GPU" in capsys.readouterr().err
+    (path,) = tmp_path.iterdir()
+    assert path.name == "gpu.unfinished.json"
+    assert [row.case for row in Report.load(path).rows] == ["one"]
 
 
 def test_unknown_names_are_refused(pretended, capsys):

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.compare import changes, drift
 from benchmarks.growth import fit
 from benchmarks.memory import Memory
-from benchmarks.report import Growth, PeerTime, Report, Row, environment
+from benchmarks.report import Growth, PeerTime, Report, Row, environment, saving
 from benchmarks.tables import format_seconds, markdown, overview
 from benchmarks.timing import Time
 
@@ -63,6 +63,28 @@ def test_a_report_survives_json(report, tmp_path):
     report.save(tmp_path / "new" / "folder.json")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["folder.json"]
     assert Report.load(tmp_path / "new" / "folder.json") == report
+
+
+def test_a_run_that_fails_leaves_what_it_had_found(report, tmp_path):
+    path, unfinished = tmp_path / "cpu.json", tmp_path / "cpu.unfinished.json"
+    path.write_text("an earlier run")
+
+    def stopped():
+        with saving(path) as keep:
+            keep(report)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert path.read_text() == "an earlier run"
+    assert Report.load(unfinished) == report
+    with saving(path) as keep:
+        keep(report)
+        keep(report)
+    assert Report.load(path) == report
+    assert not unfinished.exists()
+    with saving(None) as keep:
+        keep(report)
 
 
 def test_files_of_one_machine_are_joined(report, tmp_path):
