@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from tubeskel import DeepSupervision, DiceCESoftClDiceLoss, dice_ce_soft_cldice_loss
 
+pytestmark = pytest.mark.usefixtures("device")
+
 OPTIONS = [
     {},
     {"alpha": 0.3, "weight_dice": 0.5, "weight_ce": 2.0, "iterations": 3},

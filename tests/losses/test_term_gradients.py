@@ -11,9 +11,11 @@ from srl_oracle import make_case, tube_of
 import tubeskel
 from tubeskel.gradients import recall_gradient, term_gradients
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @pytest.fixture
-def case():
+def case(device):
     logits, target = make_case(samples=2, channels=3, shape=(20, 30))
     return logits.detach(), target
 
