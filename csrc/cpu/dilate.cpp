@@ -9,49 +9,45 @@ namespace tubeskel::cpu {
 
 namespace {
 
-// or-s a band of one plane of the source, dilated within its plane, into the result.
-void add_plane(const BitImage& source, int64_t plane, int64_t first,
-               const std::vector<int64_t>& half_widths, BitImage& result) {
-  const Kernels& kernel = kernels();
-  const int64_t radius = int64_t(half_widths.size()) - 1;
-  // Rows of the source that the band sees; row r of `wide` is row `start + r` of the source.
-  const int64_t start = std::max<int64_t>(first - radius, 0);
-  const int64_t stop = std::min(first + result.rows + radius, source.rows);
-  if (stop <= start) return;
-  BitImage wide(stop - start, source.columns);
-  wide.clear();
-  for (int64_t j = 0; j < source.strips; ++j)
-    std::copy(source.strip(j, plane) + start, source.strip(j, plane) + stop, wide.strip(j));
+// A row that a footprint sees from the one in question, as far away as it says.
+struct SeenRow {
+  int64_t plane, row, half_width;
+};
 
-  const auto add_moved = [&](int64_t dr) {  // result[r] |= wide[r + dr]
-    const int64_t offset = first - start + dr;
-    const int64_t from = std::max<int64_t>(0, -offset);
-    const int64_t to = std::min(result.rows, wide.rows - offset);
-    for (int64_t j = 0; j < source.strips && from < to; ++j)
-      kernel.or_words(result.strip(j) + from, wide.strip(j) + from + offset, to - from);
-  };
-  // Half widths do not grow with dr, so the rows are met from the outside in.
-  int64_t dr = radius;
-  for (int64_t width = 0;; ++width) {
-    for (; dr >= 0 && half_widths[dr] == width; --dr) {
-      add_moved(dr);
-      if (dr > 0) add_moved(-dr);
-    }
-    if (dr < 0) break;
-    for (int64_t block = 0; block < wide.blocks; ++block)
-      kernel.widen(wide.strip(0) + block * kBlockRows, wide.pitch, wide.strips);
+// The rows of existing planes that are seen from a plane, the widest first.
+std::vector<SeenRow> seen_rows(const BitImage& source, int64_t plane, const Footprint& footprint) {
+  std::vector<SeenRow> seen;
+  const int64_t planes = int64_t(footprint.size()) - 1;
+  const int64_t from = std::max(-planes, -plane), to = std::min(planes, source.planes - 1 - plane);
+  for (int64_t dp = from; dp <= to; ++dp) {
+    const std::vector<int64_t>& half_widths = footprint[std::abs(dp)];
+    const int64_t rows = int64_t(half_widths.size()) - 1;
+    for (int64_t dr = -rows; dr <= rows; ++dr) seen.push_back({dp, dr, half_widths[std::abs(dr)]});
   }
+  std::sort(seen.begin(), seen.end(),
+            [](const SeenRow& a, const SeenRow& b) { return a.half_width > b.half_width; });
+  return seen;
 }
 
 }  // namespace
 
 void dilate_band(const BitImage& source, int64_t plane, int64_t first, const Footprint& footprint,
                  BitImage& result) {
-  result.clear();
-  const int64_t reach = int64_t(footprint.size()) - 1;
-  const int64_t last = std::min(plane + reach, source.planes - 1);
-  for (int64_t p = std::max<int64_t>(plane - reach, 0); p <= last; ++p)
-    add_plane(source, p, first, footprint[std::abs(p - plane)], result);
+  const std::vector<SeenRow> seen = seen_rows(source, plane, footprint);
+  const Buffer<Word> spare((source.strips + 2) * kBlockRows);
+  // All blocks see the same as long as nothing beyond the padding is in reach.
+  const int64_t together = footprint[0].size() <= kBlockRows + 1 ? result.blocks : 1;
+  std::vector<Reach> reaches;
+  for (int64_t block = 0; block < result.blocks; block += together) {
+    const int64_t row = first + block * kBlockRows;
+    reaches.clear();
+    for (const SeenRow& s : seen)
+      if (row + s.row >= -kBlockRows && row + s.row <= source.blocks * kBlockRows)
+        reaches.push_back({s.plane * source.plane_pitch + s.row, s.half_width});
+    kernels().dilate(source.strip(0, plane) + row, source.pitch, source.strips, together,
+                     reaches.data(), int64_t(reaches.size()), spare.get(),
+                     result.strip(0) + block * kBlockRows, result.pitch);
+  }
 }
 
 }  // namespace tubeskel::cpu

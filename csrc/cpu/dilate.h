@@ -13,9 +13,9 @@ using core::FootprintShape;
 
 // Dilates rows [first, first + result.rows) of a plane of the source into the flat `result`.
 //
-// Each plane of the source in reach is widened by one pixel at a time; when it has reached the half
-// width of the rows dr and -dr of the footprint it is or-ed into the result, moved by dr and -dr.
-// That is about radius + 1 passes over a band that fits the cache, whatever the footprint.
+// Horner's scheme: the rows of the source that the footprint sees widest are or-ed together,
+// widened by a pixel, the rows that it sees one less wide are added, and so on. So each row in
+// reach is read once, and one row of blocks at a time is widened as often as the footprint is wide.
 void dilate_band(const BitImage& source, int64_t plane, int64_t first, const Footprint& footprint,
                  BitImage& result);
 

@@ -20,6 +20,12 @@ struct Deletions {
   int32_t* blocks;  // [capacity], index of the block in its strip
 };
 
+// What a dilation sees of a row: the words from the row in question to it, and the columns on
+// either side of the pixel.
+struct Reach {
+  int64_t offset, half_width;
+};
+
 // Pixels of one image, or of one band of its rows.
 struct Pixels {
   const void* data;
@@ -51,9 +57,10 @@ struct Kernels {
   void (*recheck_lee)(const Word* block, int64_t pitch, int64_t plane_pitch, const Word* deleted,
                       int64_t deleted_pitch, int64_t deleted_plane_pitch, const Word* candidates,
                       Word* kept);
-  // One-pixel dilation along the rows of a block, over all strips.
-  void (*widen)(Word* block, int64_t pitch, int64_t strips);
-  void (*or_words)(Word* into, const Word* from, int64_t n);
+  // Dilates blocks of every strip, from the first one's on. The n rows in reach are in the order of
+  // falling half widths. spare: eight words for each strip and two more.
+  void (*dilate)(const Word* block, int64_t pitch, int64_t strips, int64_t blocks,
+                 const Reach* reaches, int64_t n, Word* spare, Word* out, int64_t out_pitch);
   // The n <= kTile pixels from `first` on, counted through all maps: writes classes[first ...] and
   // adds to counts[class]. Returns whether a label is invalid.
   bool (*read_tube_tile)(const TubeLabels&, int64_t first, int64_t n, void* classes,

@@ -27,27 +27,33 @@ KERNEL core::RowOfWords<Rows> row_of_words(const Word* p, int64_t pitch) {
   return {load(p - pitch), load(p), load(p + pitch)};
 }
 
-// Bit i of the result is the sign bit of byte i.
-KERNEL Word sign_bits(const uint8_t* bytes) {
+// Bit i of the result says whether byte i of 64 is not zero.
+KERNEL Word nonzero_bits(const uint8_t* bytes) {
 #if defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 64
-  return _mm512_movepi8_mask(_mm512_loadu_si512(bytes));
+  const __m512i all = _mm512_loadu_si512(bytes);
+  return _mm512_test_epi8_mask(all, all);
 #elif defined(__x86_64__) && TUBESKEL_VECTOR_BYTES == 32
-  const auto half = [](const uint8_t* p) {
-    return Word(uint32_t(_mm256_movemask_epi8(_mm256_loadu_si256((const __m256i*)p))));
+  const auto zeros = [](const uint8_t* p) {
+    const __m256i part = _mm256_loadu_si256((const __m256i*)p);
+    return Word(uint32_t(_mm256_movemask_epi8(_mm256_cmpeq_epi8(part, __m256i{}))));
   };
-  return half(bytes) | half(bytes + 32) << 32;
+  return ~(zeros(bytes) | zeros(bytes + 32) << 32);
 #elif defined(__x86_64__)
-  Word word = 0;
-  for (int i = 0; i < 4; ++i)
-    word |= Word(_mm_movemask_epi8(_mm_loadu_si128((const __m128i*)(bytes + 16 * i)))) << (16 * i);
-  return word;
+  Word zeros = 0;
+  for (int i = 0; i < 4; ++i) {
+    const __m128i part = _mm_loadu_si128((const __m128i*)(bytes + 16 * i));
+    zeros |= Word(_mm_movemask_epi8(_mm_cmpeq_epi8(part, __m128i{}))) << (16 * i);
+  }
+  return ~zeros;
 #else
   Word word = 0;
   for (int i = 0; i < 8; ++i) {
     Word eight;
     __builtin_memcpy(&eight, bytes + 8 * i, 8);
-    // The product gathers the eight sign bits in its top byte.
-    word |= ((eight >> 7 & 0x0101010101010101ull) * 0x0102040810204080ull >> 56) << (8 * i);
+    constexpr Word kLow = 0x7f7f7f7f7f7f7f7full;
+    eight = (((eight & kLow) + kLow) | eight) >> 7 & 0x0101010101010101ull;
+    // The product gathers eight bits, one a byte, in its top byte.
+    word |= (eight * 0x0102040810204080ull >> 56) << (8 * i);
   }
   return word;
 #endif
@@ -73,8 +79,8 @@ KERNEL int64_t find(const DeletionsOf& deletions, const Word* line, uint8_t* act
   int64_t n = 0;
   for (int64_t from = first; from < last; from += kBlocksAtOnce) {
     uint8_t is_active[kBlocksAtOnce];
-    for (int i = 0; i < kBlocksAtOnce; ++i) is_active[i] = activity[from + i] & phase ? 0xff : 0;
-    Word active = sign_bits(is_active);
+    for (int i = 0; i < kBlocksAtOnce; ++i) is_active[i] = activity[from + i] & phase;
+    Word active = nonzero_bits(is_active);
     if (last - from < kBlocksAtOnce) active &= (Word(1) << (last - from)) - 1;
     for (; active; active &= active - 1) {
       const int64_t block = from + __builtin_ctzll(active);
@@ -217,18 +223,19 @@ KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool&
   const T magnitude = T(foreground.magnitude), largest = T(foreground.largest);
   const T ignored = T(foreground.ignored), wanted = T(foreground.wanted);
   if (foreground.one_class) {
-    for (int i = 0; i < 64; ++i) flags[i] = pixels[i] == wanted ? 0xff : 0;
-    return sign_bits(flags);
+    for (int i = 0; i < 64; ++i) flags[i] = pixels[i] == wanted;
+    return nonzero_bits(flags);
   }
   if (largest != T(~T(0))) {
     for (int i = 0; i < 64; ++i)
-      flags[i] = T(pixels[i] & magnitude) > largest && pixels[i] != ignored ? 0xff : 0;
-    invalid |= sign_bits(flags) != 0;
+      flags[i] = T(pixels[i] & magnitude) > largest && pixels[i] != ignored;
+    invalid |= nonzero_bits(flags) != 0;
   }
-  for (int i = 0; i < 64; ++i)
-    flags[i] = T(pixels[i] & magnitude) != 0 && pixels[i] != ignored ? 0xff : 0;
-  return sign_bits(flags);
+  for (int i = 0; i < 64; ++i) flags[i] = T(pixels[i] & magnitude) != 0 && pixels[i] != ignored;
+  return nonzero_bits(flags);
 }
+
+constexpr std::integral_constant<int64_t, 64> kFullWord;
 
 // Calls visit(strip, row, pixels, n) for each run of n = 64 pixels of up to eight rows, or what is
 // left of a row. Who writes meanwhile takes its arguments by value: what is read through a
@@ -236,31 +243,46 @@ KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool&
 template <class T, class Visit>
 KERNEL void for_each_word(const Pixels& pixels, const Visit& visit) {
   const T* data = static_cast<const T*>(pixels.data);
+  const int64_t full = pixels.columns / 64, rest = pixels.columns % 64;
   for (int64_t row = 0; row < pixels.rows; ++row) {
-    for (int64_t column = 0; column < pixels.columns; column += 64) {
-      const int64_t n = pixels.columns - column < 64 ? pixels.columns - column : 64;
-      visit(column / 64, row, data + column, n);
-    }
+    for (int64_t strip = 0; strip < full; ++strip) visit(strip, row, data + 64 * strip, kFullWord);
+    if (rest) visit(full, row, data + 64 * full, rest);
     data += pixels.columns;
   }
+}
+
+// The bits that `bits_of` finds for 64 pixels, for n of them.
+template <class T, class BitsOf>
+KERNEL Word bits_of_run(const T* pixels, int64_t n, const BitsOf& bits_of) {
+  if (n == 64) return bits_of(pixels);
+  T padded[64] = {};
+  __builtin_memcpy(padded, pixels, size_t(n) * sizeof(T));
+  const Word inside = (Word(1) << n) - 1;
+  return bits_of(padded) & inside;
 }
 
 template <class T>
 KERNEL Word foreground_bits(const T* pixels, int64_t n, const Foreground& foreground,
                             bool& invalid) {
-  if (n == 64) return foreground_bits(pixels, foreground, invalid);
-  T padded[64] = {};
-  __builtin_memcpy(padded, pixels, size_t(n) * sizeof(T));
-  const Word inside = (Word(1) << n) - 1;
-  return foreground_bits(padded, foreground, invalid) & inside;
+  return bits_of_run(pixels, n,
+                     [&](const T* p) { return foreground_bits(p, foreground, invalid); });
 }
 
 template <class T>
 bool pack_as(const Pixels pixels, const Foreground foreground, Word* block, int64_t pitch) {
+  const auto pack_by = [&](const auto& bits_of) {
+    for_each_word<T>(pixels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
+      block[strip * pitch + row] = bits_of_run(p, n, bits_of);
+    });
+  };
+  constexpr T kAll = T(~T(0));
+  const bool plain = T(foreground.magnitude) == kAll && T(foreground.largest) == kAll &&
+                     foreground.ignored == 0 && !foreground.one_class;
   bool invalid = false;
-  for_each_word<T>(pixels, [&](int64_t strip, int64_t row, const T* p, int64_t n) {
-    block[strip * pitch + row] = foreground_bits(p, n, foreground, invalid);
-  });
+  if (sizeof(T) == 1 && plain)
+    pack_by([](const T* p) { return nonzero_bits(reinterpret_cast<const uint8_t*>(p)); });
+  else
+    pack_by([&](const T* p) { return foreground_bits(p, foreground, invalid); });
   for (int64_t strip = 0; strip * 64 < pixels.columns; ++strip)
     for (int64_t row = pixels.rows; row < kBlockRows; ++row) block[strip * pitch + row] = 0;
   return invalid;
@@ -296,19 +318,15 @@ KERNEL void bytes_of_bits(Word bits, uint8_t* out) {
 }
 
 void unpack(const Word* block, int64_t pitch, int64_t rows, int64_t columns, uint8_t* out) {
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t column = 0; column < columns; column += 64) {
-      const int64_t n = columns - column < 64 ? columns - column : 64;
-      const Word bits = block[column / 64 * pitch + row];
-      uint8_t* const to = out + row * columns + column;
-      if (n == 64) {
-        bytes_of_bits(bits, to);
-      } else {
-        uint8_t bytes[64];
-        bytes_of_bits(bits, bytes);
-        __builtin_memcpy(to, bytes, size_t(n));
-      }
-    }
+  const int64_t full = columns / 64, rest = columns % 64;
+  for (int64_t row = 0; row < rows; ++row, ++block) {
+    for (int64_t strip = 0; strip < full; ++strip, out += 64)
+      bytes_of_bits(block[strip * pitch], out);
+    if (rest == 0) continue;
+    uint8_t bytes[64];
+    bytes_of_bits(block[full * pitch], bytes);
+    __builtin_memcpy(out, bytes, size_t(rest));
+    out += rest;
   }
 }
 
@@ -376,21 +394,31 @@ void select(const Word* block, int64_t pitch, const Pixels& labels, const Foregr
 
 // ---- dilation
 
-void widen(Word* block, int64_t pitch, int64_t strips) {
-  for (int v = 0; v < kVectors; ++v) {
-    Word* p = block + v * kLanes;
-    Rows west = {}, here = load(p);
-    for (int64_t strip = 0; strip < strips; ++strip, p += pitch) {
-      const Rows east = load(p + pitch);
-      store(p, here | core::west_plane(here, west) | core::east_plane(here, east));
-      west = here;
-      here = east;
+void dilate(const Word* line, int64_t pitch, int64_t strips, int64_t blocks, const Reach* reaches,
+            int64_t n, Word* spare, Word* out, int64_t out_pitch) {
+  for (int64_t at = 0; at < blocks * kBlockRows; at += kLanes) {
+    Word* const sums = spare + kLanes;  // of every strip; background on either side
+    store(spare, Rows{});
+    store(sums + strips * kLanes, Rows{});
+    int64_t first = 0, last = 0;
+    for (int64_t width = reaches[0].half_width; width >= 0; --width, first = last) {
+      while (last < n && reaches[last].half_width == width) ++last;
+      Word* const to = width ? sums : out + at;
+      const int64_t to_pitch = width ? kLanes : out_pitch;
+      Rows west = {};
+      for (int64_t strip = 0; strip < strips; ++strip) {
+        Rows sum = {};
+        for (int64_t i = first; i < last; ++i)
+          sum |= load(line + strip * pitch + at + reaches[i].offset);
+        if (first > 0) {
+          const Rows here = load(sums + strip * kLanes), east = load(sums + (strip + 1) * kLanes);
+          sum |= here | core::west_plane(here, west) | core::east_plane(here, east);
+          west = here;
+        }
+        store(to + strip * to_pitch, sum);
+      }
     }
   }
-}
-
-void or_words(Word* into, const Word* from, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) into[i] |= from[i];
 }
 
 #undef KERNEL
