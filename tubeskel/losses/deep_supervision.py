@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .._arguments import as_choice, as_flag, as_number
-from ..morphology import tubed_skeleton
+from ..morphology import tubed_skeleton_and_counts
+from ._inputs import as_labels, check_logits
 from .dice_ce_soft_cldice import DiceCESoftClDiceLoss
 from .dice_ce_srl import DiceCESkeletonRecallLoss
 from .skeleton_recall import SkeletonRecallLoss
@@ -124,7 +125,7 @@ class DeepSupervision(nn.Module):
                 f"outputs must be as many as the weights, {len(weights)}, got {len(outputs)}"
             )
         if self.lower_tubes == "max_pool" and tube is None:
-            tube = self._tube_of(target, len(outputs[0].shape) - 2)
+            target, tube = self._with_tube(outputs[0], target)
         options = {"return_terms": True} if return_terms else {}
         losses = []
         sums: dict[str, Tensor] = {}
@@ -160,15 +161,21 @@ class DeepSupervision(nn.Module):
         given = () if tube is None else (tube,)
         return self.loss(output, target, *given, **options)
 
-    def _tube_of(self, target: Tensor, axes: int) -> Tensor:
+    def _with_tube(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the checked target, and the tube that the loss makes of it."""
         loss = self.loss
         options = loss.options if isinstance(loss, DiceCESkeletonRecallLoss) else vars(loss)
-        return tubed_skeleton(
+        check_logits(logits, options["activation"])
+        softmax = options["activation"] == "softmax"
+        target = as_labels("target", target, logits, softmax)
+        tube, _ = tubed_skeleton_and_counts(
             target,
-            spatial_dims=axes,
+            logits.shape[1] if softmax else 2,  # told, the classes need not be looked up
+            spatial_dims=logits.ndim - 2,
             keep_components=True,
             **{name: options[name] for name in ("radius", "method", "per_class", "ignore_index")},
         )
+        return target, tube
 
 
 def _check_weights(weights: Sequence[float]) -> list[float]:
