@@ -117,8 +117,9 @@ def _tubed_skeleton_of_array(labels: Tensor, *options: Any) -> tuple[Tensor, Ten
 
 
 def as_integers(labels: Tensor) -> Tensor:
-    """Return the bits of labels of more than a byte as a dtype that every PyTorch op takes."""
-    return labels.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[labels.element_size()])
+    """Return the bits of labels as a dtype that every PyTorch op takes, on CUDA too."""
+    size = labels.element_size()
+    return labels.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[size])
 
 
 def number_classes(name: str, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .._arguments import as_choice, as_flag, as_number
+from .._torch_ops import as_integers
 from ..morphology import tubed_skeleton_and_counts
 from ._inputs import as_labels, check_logits
 from .dice_ce_soft_cldice import DiceCESoftClDiceLoss
@@ -157,7 +158,8 @@ class DeepSupervision(nn.Module):
                 return (loss, terms) if options else loss
             if self.lower_tubes == "max_pool":
                 assert full_tube is not None
-                tube = _pooled(full_tube, size).to(target.dtype).reshape(target.shape) * target
+                off_tube = _pooled(full_tube, size).logical_not().reshape(target.shape)
+                tube = as_integers(target).masked_fill(off_tube, 0).view(target.dtype)
         given = () if tube is None else (tube,)
         return self.loss(output, target, *given, **options)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .._arguments import as_flag, as_integer, as_number
 from ._dice_ce import check_dice_ce_options, dice_ce
+from ._inputs import as_labels, check_logits
 from ._scheduled import ScheduledLoss
 from .soft_cldice import soft_cldice_loss
 
@@ -114,6 +115,10 @@ def dice_ce_soft_cldice_loss(
     )
     alpha = as_number("alpha", alpha, minimum=0)
     as_flag("return_terms", return_terms)
+    # Of other strides, both are copied once for all terms.
+    check_logits(logits, activation)
+    logits = logits.contiguous()
+    target = as_labels("target", target, logits, activation == "softmax")
     loss, terms = dice_ce(logits, target, options)
     if alpha != 0 or return_terms:
         cldice = soft_cldice_loss(
