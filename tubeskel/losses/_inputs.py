@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .. import _torch_ops
 from .._arguments import as_choice, as_flag, as_integer
@@ -21,6 +23,8 @@ def check_logits(logits: Any, activation: str) -> None:
     _torch_ops.require_dense("logits", logits)
     if logits.ndim < 3:
         raise ValueError(f"logits must have shape (B, C, *S), got {tuple(logits.shape)}")
+    if not torch.compiler.is_compiling() and forward_ad.unpack_dual(logits).tangent is not None:
+        raise RuntimeError("logits carry a tangent, but losses have no forward-mode derivative")
     as_choice("activation", activation, ("softmax", "sigmoid"))
     if activation == "softmax" and logits.shape[1] < 2:
         raise ValueError(
