@@ -46,3 +46,17 @@ def test_loss(fakes, name, lower_tubes, activation, channels, dtype):
         loss = DeepSupervision(criterion, lower_tubes=lower_tubes)(logits, target)
     assert loss.device == torch.device("cuda:1")
     assert loss.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+@pytest.mark.parametrize("kind", [DiceCESkeletonRecallLoss, tubeskel.DiceCESoftClDiceLoss])
+def test_class_weights_are_copied_to_the_device_once(monkeypatch, kind):
+    monkeypatch.setattr(_array, "CUDA_ARCHITECTURES", "9.0")
+    criterion = kind(class_weights=[1.0, 2.0])
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        logits = torch.zeros(1, 2, 8, 8, device="cuda:1")
+        target = torch.zeros(1, 8, 8, dtype=torch.uint8, device="cuda:1")
+        criterion(logits, target)
+        weights = criterion.class_weights
+        assert weights.device == logits.device
+        criterion.without_topology(logits, target)
+        assert criterion.class_weights is weights

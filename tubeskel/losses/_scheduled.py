@@ -33,9 +33,16 @@ class ScheduledLoss(nn.Module):
         """Return the weight of the topology term at the present progress."""
         return self.alpha(self.progress) if callable(self.alpha) else self.alpha
 
+    def weights_for(self, logits: Any) -> Tensor | None:
+        """Return the class weights, which stay on the device of the logits once they got there."""
+        weights = self.class_weights
+        if weights is not None and isinstance(logits, Tensor) and weights.device != logits.device:
+            self.class_weights = weights.to(logits.device)
+        return self.class_weights
+
     def without_topology(self, logits: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return Dice + cross-entropy alone, and both terms."""
-        return dice_ce(logits, target, self.options | {"class_weights": self.class_weights})
+        return dice_ce(logits, target, self.options | {"class_weights": self.weights_for(logits)})
 
     def extra_repr(self) -> str:
         """Return the options for printing."""

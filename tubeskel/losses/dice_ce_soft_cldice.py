@@ -200,7 +200,7 @@ class DiceCESoftClDiceLoss(ScheduledLoss):
             logits,
             target,
             alpha=self.current_alpha() if alpha is None else alpha,
-            class_weights=self.class_weights,
+            class_weights=self.weights_for(logits),
             return_terms=return_terms,
             **self.options,
         )

@@ -217,7 +217,8 @@ class DiceCESkeletonRecallLoss(ScheduledLoss):
     weight_dice, weight_ce, recall, fp_weight, activation, batch, include_background, classes, \
     dice_smooth, recall_smooth, class_weights, label_smoothing, ignore_index, radius, method, \
     per_class, distributed
-        As in `dice_ce_srl_loss`; checked here. The class weights move with the module.
+        As in `dice_ce_srl_loss`; checked here. The class weights move with the module, or
+        to the device of the logits at the first call.
 
     Examples
     --------
@@ -292,7 +293,7 @@ class DiceCESkeletonRecallLoss(ScheduledLoss):
             target,
             tube=tube,
             alpha=self.current_alpha() if alpha is None else alpha,
-            class_weights=self.class_weights,
+            class_weights=self.weights_for(logits),
             return_terms=return_terms,
             **self.options,
         )
