@@ -32,7 +32,7 @@ Tensor compound_sums_cpu(const Tensor& logits, const Tensor& target, std::option
 Tensor compound_gradient_cpu(const Tensor& derivatives, const Tensor& logits, const Tensor& target,
                              std::optional<Tensor> tube, bool softmax,
                              std::optional<int64_t> ignore_index, bool log_recall) {
-  Tensor grad = torch::stable::empty_like(logits);
+  Tensor grad = new_like(logits);
   cpu::compound_gradient(
       compound_problem(logits, target, tube, softmax, ignore_index, log_recall, false),
       static_cast<const double*>(derivatives.const_data_ptr()), grad.mutable_data_ptr(), threads());
@@ -49,14 +49,13 @@ std::tuple<Tensor, Tensor, Tensor> compound_loss_cpu(
   const core::CompoundOptions options = compound_options(
       class_weights, softmax, batch, include_background, all_classes, recall, dice_smooth,
       recall_smooth, label_smoothing, false_positives, weight_dice, weight_ce, weight_recall);
-  Tensor derivatives = torch::stable::empty_like(sums);
+  Tensor derivatives = new_like(sums);
   double terms[core::kTerms];
   const double loss = core::compound_terms(static_cast<const double*>(sums.const_data_ptr()),
                                            sums.size(0), sums.size(1), options, terms,
                                            static_cast<double*>(derivatives.mutable_data_ptr()));
   const auto as_tensor = [&](const double* values, std::vector<int64_t> shape) {
-    Tensor out =
-        torch::stable::new_empty(sums, shape, as_double ? ScalarType::Double : ScalarType::Float);
+    Tensor out = new_tensor(sums, shape, as_double ? ScalarType::Double : ScalarType::Float);
     for (int64_t i = 0; i < out.numel(); ++i) {
       if (as_double)
         static_cast<double*>(out.mutable_data_ptr())[i] = values[i];

@@ -34,9 +34,8 @@ inline core::CompoundProblem compound_problem(const Tensor& logits, const Tensor
 
 // [samples, channels, kSums]
 inline Tensor new_sums(const Tensor& logits) {
-  return torch::stable::new_empty(logits,
-                                  std::vector<int64_t>{logits.size(0), logits.size(1), core::kSums},
-                                  ScalarType::Double);
+  return new_tensor(logits, std::vector<int64_t>{logits.size(0), logits.size(1), core::kSums},
+                    ScalarType::Double);
 }
 
 inline core::Recall recall_of(const std::string& name) {

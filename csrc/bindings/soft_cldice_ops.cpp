@@ -35,7 +35,7 @@ Tensor soft_cldice_sums_cpu(const Tensor& probabilities, const Tensor& target, i
 Tensor soft_cldice_gradient_cpu(const Tensor& derivatives, const Tensor& probabilities,
                                 const Tensor& target, int64_t iterations, bool softmax,
                                 int64_t first, std::optional<int64_t> ignore_index) {
-  Tensor grad = torch::stable::empty_like(probabilities);
+  Tensor grad = new_like(probabilities);
   cpu::soft_cldice_gradient(
       soft_cldice_problem(probabilities, target, iterations, softmax, first, ignore_index),
       static_cast<const double*>(derivatives.const_data_ptr()), grad.mutable_data_ptr(), threads());

@@ -31,8 +31,7 @@ inline core::CompoundProblem probabilities_problem(const Tensor& logits, const T
 // Of the shape of the logits, of float32 or float64.
 inline Tensor new_probabilities(const Tensor& logits) {
   const bool is_double = logits.scalar_type() == ScalarType::Double;
-  return torch::stable::new_empty(logits, logits.sizes(),
-                                  is_double ? ScalarType::Double : ScalarType::Float);
+  return new_tensor(logits, logits.sizes(), is_double ? ScalarType::Double : ScalarType::Float);
 }
 
 // probabilities: [samples, channels, *S] of float32 or float64, S being 2 or 3 axes; target as
@@ -60,10 +59,9 @@ inline core::SoftCldiceProblem soft_cldice_problem(const Tensor& probabilities,
 
 // [samples, channels - first, kCldiceSums]
 inline Tensor new_cldice_sums(const core::SoftCldiceProblem& problem, const Tensor& probabilities) {
-  return torch::stable::new_empty(
-      probabilities,
-      std::vector<int64_t>{problem.samples, problem.num_classes(), core::kCldiceSums},
-      ScalarType::Double);
+  return new_tensor(probabilities,
+                    std::vector<int64_t>{problem.samples, problem.num_classes(), core::kCldiceSums},
+                    ScalarType::Double);
 }
 
 }  // namespace tubeskel::bindings

@@ -42,28 +42,26 @@ inline core::SrlProblem srl_problem(const Tensor& logits, const Tensor& classes,
 
 // [maps, pixels]
 inline Tensor new_classes(const core::TubeLabels& labels, const Tensor& tube) {
-  return torch::stable::new_empty(
-      tube, tube.sizes(),
-      core::wide_classes(labels.num_classes) ? ScalarType::Int : ScalarType::Byte);
+  return new_tensor(tube, tube.sizes(),
+                    core::wide_classes(labels.num_classes) ? ScalarType::Int : ScalarType::Byte);
 }
 
 // [maps, num_classes]
 inline Tensor new_counts(const core::TubeLabels& labels, const Tensor& tube) {
-  return torch::stable::new_empty(tube, std::vector<int64_t>{labels.maps, labels.num_classes},
-                                  ScalarType::Long);
+  return new_tensor(tube, std::vector<int64_t>{labels.maps, labels.num_classes}, ScalarType::Long);
 }
 
 // []
 inline Tensor new_loss(const Tensor& logits) {
   const bool is_double = logits.scalar_type() == ScalarType::Double;
-  return torch::stable::new_empty(logits, std::vector<int64_t>{},
-                                  is_double ? ScalarType::Double : ScalarType::Float);
+  return new_tensor(logits, std::vector<int64_t>{},
+                    is_double ? ScalarType::Double : ScalarType::Float);
 }
 
 // Of the logits' shape, or empty.
 inline Tensor new_gradient(const Tensor& logits, bool wanted) {
-  return wanted ? torch::stable::empty_like(logits)
-                : torch::stable::new_empty(logits, std::vector<int64_t>{0});
+  return wanted ? new_like(logits)
+                : new_tensor(logits, std::vector<int64_t>{0}, logits.scalar_type());
 }
 
 }  // namespace tubeskel::bindings

@@ -12,6 +12,9 @@
 #include "../core/footprint.h"
 #include "../core/method.h"
 
+// Exists from PyTorch 2.13 on; this library also loads where it does not.
+extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
+
 namespace tubeskel::bindings {
 
 namespace core = tubeskel::core;
@@ -76,15 +79,40 @@ inline core::FootprintShape footprint_shape(const std::string& name) {
   return name == "ball" ? core::FootprintShape::kBall : core::FootprintShape::kDiamond;
 }
 
+// A tensor of any values on the device of another. Of a failure the Stable ABI tells where in the
+// code it was, and not what PyTorch says of it.
+inline Tensor new_tensor(const Tensor& like, torch::headeronly::IntHeaderOnlyArrayRef sizes,
+                         ScalarType type) {
+  try {
+    return torch::stable::new_empty(like, sizes, type);
+  } catch (const std::runtime_error&) {
+    std::string text;
+    for (const int64_t size : sizes) text += (text.empty() ? "" : ", ") + std::to_string(size);
+    throw std::runtime_error("tubeskel: cannot allocate a tensor of shape [" + text + "]: " +
+                             (torch_exception_get_what_without_backtrace
+                                  ? torch_exception_get_what_without_backtrace()
+                                  : "out of memory, most likely"));
+  }
+}
+
+inline Tensor new_bytes(const Tensor& like, size_t bytes) {
+  return new_tensor(like, std::vector<int64_t>{int64_t(bytes)}, ScalarType::Byte);
+}
+
+// Of the shape and type of another.
+inline Tensor new_like(const Tensor& tensor) {
+  return new_tensor(tensor, tensor.sizes(), tensor.scalar_type());
+}
+
 inline Tensor new_bools(const Tensor& like) {
-  return torch::stable::new_empty(like, like.sizes(), ScalarType::Bool);
+  return new_tensor(like, like.sizes(), ScalarType::Bool);
 }
 
 // [..., rows, ceil(columns / 64)] of int64
 inline Tensor new_words(const Tensor& image) {
   std::vector<int64_t> sizes(image.sizes().begin(), image.sizes().end());
   sizes.back() = (sizes.back() + 63) / 64;
-  return torch::stable::new_empty(image, sizes, ScalarType::Long);
+  return new_tensor(image, sizes, ScalarType::Long);
 }
 
 }  // namespace tubeskel::bindings

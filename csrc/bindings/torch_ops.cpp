@@ -89,8 +89,7 @@ std::tuple<Tensor, Tensor> tubed_skeleton_cpu(const Tensor& labels, int64_t spat
                                               std::optional<int64_t> ignore_index,
                                               int64_t num_classes, bool as_bytes,
                                               const std::string& name) {
-  Tensor out = as_bytes ? torch::stable::new_empty(labels, labels.sizes(), ScalarType::Byte)
-                        : torch::stable::empty_like(labels);
+  Tensor out = as_bytes ? new_tensor(labels, labels.sizes(), ScalarType::Byte) : new_like(labels);
   const Batch batch = batch_of(labels, spatial_dims);
   Tensor counts = torch::stable::new_zeros(labels, {batch.images, num_classes}, ScalarType::Long);
   TubeOptions options;
@@ -137,8 +136,7 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cpu(const Tensor& logits, const Tens
   const double smoothing =
       srl_weights(problem, static_cast<const int64_t*>(counts.const_data_ptr()),
                   {batch, all_classes, smooth}, weight_data);
-  Tensor grad = with_grad ? torch::stable::empty_like(logits)
-                          : torch::stable::new_empty(logits, std::vector<int64_t>{0});
+  Tensor grad = new_gradient(logits, with_grad);
   const double loss = smoothing + srl_sum(problem, weight_data,
                                           with_grad ? grad.mutable_data_ptr() : nullptr, threads());
   Tensor result = new_loss(logits);
@@ -161,7 +159,7 @@ Tensor srl_gradient_cpu(const Tensor& grad_loss, const Tensor& logits, const Ten
   const double* const weight_data = static_cast<const double*>(weights.const_data_ptr());
   std::vector<double> scaled(weight_data, weight_data + weights.numel());
   for (double& weight : scaled) weight *= scale;
-  Tensor grad = torch::stable::empty_like(logits);
+  Tensor grad = new_like(logits);
   srl_sum(problem, scaled.data(), grad.mutable_data_ptr(), threads());
   return grad;
 }

@@ -40,10 +40,6 @@ Tensor pack_bits_cuda(const Tensor& image) {
   return out;
 }
 
-Tensor new_workspace(const Tensor& like, size_t bytes) {
-  return torch::stable::new_empty(like, std::vector<int64_t>{int64_t(bytes)}, ScalarType::Byte);
-}
-
 // Foreground bits of an image, and memory for them.
 struct PackedImage {
   cuda::Shape shape;
@@ -53,7 +49,7 @@ struct PackedImage {
   PackedImage(const Tensor& image, int64_t spatial_dims, ValueCheck& check, void* stream,
               const cuda::Subject& subject)
       : shape(cuda_shape(image, spatial_dims)),
-        memory(new_workspace(image, size_t(shape.total_words()) * sizeof(cuda::Word))),
+        memory(new_bytes(image, size_t(shape.total_words()) * sizeof(cuda::Word))),
         bits(static_cast<cuda::Word*>(memory.mutable_data_ptr())) {
     cuda::pack_bits(shape, pixels_of(image, core::nonzero(element_type(image)), check), bits,
                     stream, subject);
@@ -67,7 +63,7 @@ Tensor thin_cuda(const Tensor& image, int64_t spatial_dims, const std::string& m
   ValueCheck check(image);
   const PackedImage packed(image, spatial_dims, check, stream, subject);
   const cuda::ThinOptions options = {method_of(method), max_iterations, keep_components};
-  Tensor workspace = new_workspace(image, cuda::thin_bits_workspace(packed.shape, options));
+  Tensor workspace = new_bytes(image, cuda::thin_bits_workspace(packed.shape, options));
   cuda::thin_bits(packed.shape, options, packed.bits, workspace.mutable_data_ptr(), stream,
                   subject);
   Tensor out = new_bools(image);
@@ -87,7 +83,7 @@ Tensor dilate_cuda(const Tensor& image, int64_t spatial_dims, const std::string&
       core::make_footprint(footprint_shape(shape), radius,
                            {plane_spacing, row_spacing, column_spacing}, spatial_dims == 2),
       packed.shape);
-  Tensor spare = new_workspace(image, footprint.spare_bytes(packed.shape));
+  Tensor spare = new_bytes(image, footprint.spare_bytes(packed.shape));
   Tensor out = new_bools(image);
   cuda::unpack_bits(
       packed.shape,
@@ -120,13 +116,12 @@ std::tuple<Tensor, Tensor> tubed_skeleton_cuda(const Tensor& labels, int64_t spa
                                            {1.0, 1.0, 1.0}, spatial_dims == 2);
   options.per_class = per_class;
   options.num_classes = labels.scalar_type() == ScalarType::Bool ? 2 : num_classes;
-  Tensor out = as_bytes ? torch::stable::new_empty(labels, labels.sizes(), ScalarType::Byte)
-                        : torch::stable::empty_like(labels);
+  Tensor out = as_bytes ? new_tensor(labels, labels.sizes(), ScalarType::Byte) : new_like(labels);
   Tensor counts = torch::stable::new_zeros(labels, {shape.images, num_classes}, ScalarType::Long);
   const cuda::Selection selection = {
       out.mutable_data_ptr(), as_bytes, num_classes,
       num_classes ? static_cast<unsigned long long*>(counts.mutable_data_ptr()) : nullptr};
-  Tensor workspace = new_workspace(labels, cuda::tube_workspace(shape, pixels, options));
+  Tensor workspace = new_bytes(labels, cuda::tube_workspace(shape, pixels, options));
   cuda::tubed_skeleton(shape, pixels, options, selection, workspace.mutable_data_ptr(), stream,
                        subject_of("tubed_skeleton", labels));
   check.throw_if_noted(core::labels_argument(name, num_classes));

@@ -20,9 +20,7 @@ Tensor compound_sums_cuda(const Tensor& logits, const Tensor& target, std::optio
       compound_problem(logits, target, tube, softmax, ignore_index, log_recall, smoothing);
   ValueCheck target_check(target), tube_check(tube ? *tube : target);
   Tensor sums = new_sums(logits);
-  const int64_t bytes = int64_t(cuda::compound_workspace(problem));
-  Tensor workspace =
-      torch::stable::new_empty(logits, std::vector<int64_t>{bytes}, ScalarType::Byte);
+  Tensor workspace = new_bytes(logits, cuda::compound_workspace(problem));
   cuda::compound_sums(problem, {tube_check.first_invalid(), target_check.first_invalid()},
                       static_cast<double*>(sums.mutable_data_ptr()), workspace.mutable_data_ptr(),
                       stream);
@@ -41,9 +39,9 @@ std::tuple<Tensor, Tensor, Tensor> compound_loss_cuda(
       class_weights, softmax, batch, include_background, all_classes, recall, dice_smooth,
       recall_smooth, label_smoothing, false_positives, weight_dice, weight_ce, weight_recall);
   const ScalarType real = as_double ? ScalarType::Double : ScalarType::Float;
-  Tensor loss = torch::stable::new_empty(sums, std::vector<int64_t>{}, real);
-  Tensor terms = torch::stable::new_empty(sums, std::vector<int64_t>{core::kTerms}, real);
-  Tensor derivatives = torch::stable::empty_like(sums);
+  Tensor loss = new_tensor(sums, std::vector<int64_t>{}, real);
+  Tensor terms = new_tensor(sums, std::vector<int64_t>{core::kTerms}, real);
+  Tensor derivatives = new_like(sums);
   cuda::compound_loss(static_cast<const double*>(sums.const_data_ptr()), sums.size(0), sums.size(1),
                       options, {loss.mutable_data_ptr(), terms.mutable_data_ptr(), as_double},
                       static_cast<double*>(derivatives.mutable_data_ptr()), stream);

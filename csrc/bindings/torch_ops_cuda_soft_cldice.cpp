@@ -22,18 +22,13 @@ Tensor probabilities_cuda(const Tensor& logits, const Tensor& target, bool softm
   return out;
 }
 
-Tensor new_workspace(const core::SoftCldiceProblem& problem, bool gradient, const Tensor& like) {
-  const int64_t bytes = int64_t(cuda::soft_cldice_workspace(problem, gradient));
-  return torch::stable::new_empty(like, std::vector<int64_t>{bytes}, ScalarType::Byte);
-}
-
 Tensor soft_cldice_sums_cuda(const Tensor& probabilities, const Tensor& target, int64_t iterations,
                              bool softmax, int64_t first, std::optional<int64_t> ignore_index) {
   const CurrentStream stream(probabilities);
   const core::SoftCldiceProblem problem =
       soft_cldice_problem(probabilities, target, iterations, softmax, first, ignore_index);
   Tensor sums = new_cldice_sums(problem, probabilities);
-  Tensor workspace = new_workspace(problem, false, probabilities);
+  Tensor workspace = new_bytes(probabilities, cuda::soft_cldice_workspace(problem, false));
   cuda::soft_cldice_sums(problem, static_cast<double*>(sums.mutable_data_ptr()),
                          workspace.mutable_data_ptr(), stream);
   return sums;
@@ -46,7 +41,7 @@ Tensor soft_cldice_gradient_cuda(const Tensor& derivatives, const Tensor& probab
   const core::SoftCldiceProblem problem =
       soft_cldice_problem(probabilities, target, iterations, softmax, first, ignore_index);
   Tensor grad = new_gradient(probabilities, true);
-  Tensor workspace = new_workspace(problem, true, probabilities);
+  Tensor workspace = new_bytes(probabilities, cuda::soft_cldice_workspace(problem, true));
   cuda::soft_cldice_gradient(problem, static_cast<const double*>(derivatives.const_data_ptr()),
                              grad.mutable_data_ptr(), workspace.mutable_data_ptr(), stream);
   return grad;

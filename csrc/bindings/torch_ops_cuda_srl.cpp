@@ -36,10 +36,8 @@ std::tuple<Tensor, Tensor, Tensor> srl_loss_cuda(const Tensor& logits, const Ten
   const core::SrlReduction reduction = {batch, all_classes, smooth};
   Tensor loss = new_loss(logits);
   Tensor grad = new_gradient(logits, with_grad);
-  Tensor weights = torch::stable::new_empty(counts, counts.sizes(), ScalarType::Double);
-  const int64_t bytes = int64_t(cuda::srl_workspace(problem, reduction));
-  Tensor workspace =
-      torch::stable::new_empty(logits, std::vector<int64_t>{bytes}, ScalarType::Byte);
+  Tensor weights = new_tensor(counts, counts.sizes(), ScalarType::Double);
+  Tensor workspace = new_bytes(logits, cuda::srl_workspace(problem, reduction));
   cuda::srl_loss(problem, static_cast<const int64_t*>(counts.const_data_ptr()), reduction,
                  static_cast<double*>(weights.mutable_data_ptr()), loss.mutable_data_ptr(),
                  with_grad ? grad.mutable_data_ptr() : nullptr, workspace.mutable_data_ptr(),

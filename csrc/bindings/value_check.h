@@ -22,7 +22,7 @@ class ValueCheck {
   explicit ValueCheck(const Tensor& values) : values_(values) {
     const char* const wanted = std::getenv("TUBESKEL_SYNC_CHECKS");
     if (!wanted || std::string(wanted) != "1") return;
-    index_ = torch::stable::new_empty(values, std::vector<int64_t>{1}, ScalarType::Long);
+    index_ = new_tensor(values, std::vector<int64_t>{1}, ScalarType::Long);
     torch::stable::fill_(*index_, -1.0);
   }
 

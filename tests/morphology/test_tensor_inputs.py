@@ -8,6 +8,7 @@ from devices import same
 from mask_shapes import make_labels
 
 import tubeskel
+from tubeskel import _torch_ops
 
 LABELS = make_labels((40, 150), 4, seed=2)
 pytestmark = pytest.mark.usefixtures("device")
@@ -96,3 +97,9 @@ def test_refuses_other_devices(function):
 def test_refuses_dtypes_that_are_no_number_line(function, dtype):
     with pytest.raises(TypeError, match=str(dtype)):
         function(torch.zeros(3, 3).to(dtype))
+
+
+def test_what_an_error_says_where_memory_is_short(device):
+    image = torch.zeros(1, 1, dtype=torch.bool, device=device).expand(2**25, 2**25)
+    with pytest.raises(RuntimeError, match=r"cannot allocate a tensor of shape \[33554432, 3355"):
+        _torch_ops.thin(image, 2, "zhang", 1, False)
