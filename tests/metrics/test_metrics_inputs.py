@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -33,6 +34,30 @@ def test_tensors_with_a_graph_and_label_tensors_work(device):
     assert 0 <= dice(logits.relu()[0], logits.relu()[1]) <= 1
     labels = torch.from_numpy(P.astype(np.int64)).to(device)
     assert evaluate(labels, labels, num_classes=2)[1]["dice"] == 1.0
+
+
+def test_subclasses_of_tensors_work():
+    class Volume(torch.Tensor):
+        pass
+
+    for dtype in (torch.bfloat16, torch.float32):
+        p = torch.from_numpy(P).to(dtype).requires_grad_().as_subclass(Volume)
+        assert dice(p, T) == dice(P, T)
+
+
+def test_cupy_arrays_are_brought_to_the_host(monkeypatch):
+    class Array:
+        def __init__(self, values):
+            self.values = values
+
+        def get(self):
+            return self.values
+
+        def __array__(self, *options, **more):
+            raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(ndarray=Array))
+    assert cldice(Array(P), Array(T)) == cldice(P, T)
 
 
 def test_views_lists_and_read_only_arrays_work():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,10 +139,13 @@ def as_integer(value: object, name: str) -> int:
 
 
 def _as_numpy(array: Any) -> NDArray[Any]:
-    # a tensor is known by its module's name: torch stays unimported until somebody has one
-    if type(array).__module__.partition(".")[0] == "torch":
+    # neither is imported until somebody has one
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and isinstance(array, torch.Tensor):
         array = array.detach().cpu()
-        if str(array.dtype) == "torch.bfloat16":  # NumPy has none; float32 holds its values
+        if array.dtype == torch.bfloat16:  # NumPy has none; float32 holds its values
             array = array.float()
         array = array.numpy()
+    elif cupy is not None and isinstance(array, cupy.ndarray):
+        array = array.get()
     return np.asarray(array)

@@ -22,9 +22,9 @@ def dice(
 
     Parameters
     ----------
-    prediction, target : array_like or tensor, shape (*B, *S)
+    prediction, target : array_like, tensor or cupy.ndarray, shape (*B, *S)
         Masks of bool, integer or float type; nonzero = foreground.
-    field_of_view : array_like or tensor, shape (*S) or (*B, *S), optional
+    field_of_view : array_like, tensor or cupy.ndarray, shape (*S) or (*B, *S), optional
         Pixels where it is zero are left out.
     spatial_dims : int, optional
         How many trailing axes are spatial; the others are a batch. Default: all.
@@ -141,9 +141,9 @@ def cldice(
 
     Parameters
     ----------
-    prediction, target : array_like or tensor, shape (*B, *S)
+    prediction, target : array_like, tensor or cupy.ndarray, shape (*B, *S)
         Masks of bool, integer or float type; nonzero = foreground. S has 2 or 3 axes.
-    field_of_view : array_like or tensor, shape (*S) or (*B, *S), optional
+    field_of_view : array_like, tensor or cupy.ndarray, shape (*S) or (*B, *S), optional
         Both masks are cut to it before they are skeletonised.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; the others are a batch. Default: all.

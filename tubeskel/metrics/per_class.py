@@ -38,11 +38,11 @@ def evaluate(
 
     Parameters
     ----------
-    prediction, target : array_like or tensor of integers, shape (*B, *S)
+    prediction, target : array_like, tensor or cupy.ndarray of integers, shape (*B, *S)
         Label maps with values in 0..num_classes-1; 0 is background. S has 2 or 3 axes.
     num_classes : int
         Number of classes with background, at least 2.
-    field_of_view : array_like or tensor, shape (*S) or (*B, *S), optional
+    field_of_view : array_like, tensor or cupy.ndarray, shape (*S) or (*B, *S), optional
         Pixels where it is zero are left out of the overlap scores and are background to the
         skeletons and the topology.
     spatial_dims : {2, 3}, optional

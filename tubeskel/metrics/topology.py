@@ -22,7 +22,7 @@ def betti_numbers(image: object, *, spatial_dims: int | None = None) -> NDArray[
 
     Parameters
     ----------
-    image : array_like or tensor, shape (*B, *S)
+    image : array_like, tensor or cupy.ndarray, shape (*B, *S)
         Mask of bool, integer or float type; nonzero = foreground. S has 2 or 3 axes.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; the others are a batch. Default: all.
@@ -90,9 +90,9 @@ def betti_errors(
 
     Parameters
     ----------
-    prediction, target : array_like or tensor, shape (*B, *S)
+    prediction, target : array_like, tensor or cupy.ndarray, shape (*B, *S)
         Masks of bool, integer or float type; nonzero = foreground. S has 2 or 3 axes.
-    field_of_view : array_like or tensor, shape (*S) or (*B, *S), optional
+    field_of_view : array_like, tensor or cupy.ndarray, shape (*S) or (*B, *S), optional
         Pixels where it is zero count as background.
     spatial_dims : {2, 3}, optional
         How many trailing axes are spatial; the others are a batch. Default: all.
