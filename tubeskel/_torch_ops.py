@@ -55,9 +55,10 @@ def is_float(tensor: Tensor) -> bool:
 
 
 def require_dense(name: str, tensor: Tensor) -> None:
-    """Raise TypeError for a sparse tensor, ValueError for a device that has no kernels."""
-    if tensor.layout != torch.strided:
-        raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
+    """Raise TypeError unless `tensor` is dense, ValueError for a device that has no kernels."""
+    if tensor.layout != torch.strided or tensor.is_nested:
+        kind = "a nested one" if tensor.is_nested else f"layout {tensor.layout}"
+        raise TypeError(f"{name} must be a dense tensor, got {kind}")
     if tensor.is_cuda and not _array.CUDA_ARCHITECTURES:
         raise ValueError(f"{name} is on {tensor.device}, but tubeskel was built without CUDA")
     if not tensor.is_cuda and tensor.device.type != "cpu":

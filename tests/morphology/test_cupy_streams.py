@@ -105,9 +105,18 @@ def test_work_is_queued_on_the_current_stream(streams, pointer, stream):
 @pytest.mark.parametrize("steps", [(1, 1), (-1, 1), (1, -2), (2, 1)], ids=str)
 def test_any_strides(streams, dtype, steps):
     labels = make_labels((30, 41), 3, seed=1).astype(dtype)[:: steps[0], :: steps[1]]
-    found = tubeskel.skeletonize(Array(labels))
-    assert found.dtype == bool
-    assert np.array_equal(found.values, tubeskel.skeletonize(labels))
+    for function in (tubeskel.skeletonize, tubeskel.tubed_skeleton):
+        found, expected = function(Array(labels)), function(labels)
+        assert found.dtype == expected.dtype
+        assert np.array_equal(found.values, expected)
+
+
+def test_no_images(streams):
+    tube, counts = tubeskel.tubed_skeleton_and_counts(
+        Array(np.zeros((0, 4, 5), dtype=np.int32)), 3, spatial_dims=2
+    )
+    assert tube.values.shape == (0, 4, 5)
+    assert counts.values.shape == (0, 3)
 
 
 def test_complex_numbers_are_refused(streams):

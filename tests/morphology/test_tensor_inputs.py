@@ -86,6 +86,16 @@ def test_refuses_tensors_that_are_not_dense(function, device, layout):
 
 
 @function
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged], ids=str)
+def test_refuses_nested_tensors(function, layout):
+    name = "labels" if function is tubeskel.tubed_skeleton else "image"
+    nested = torch.nested.nested_tensor([torch.eye(3), torch.eye(4)[:, :3]], layout=layout)
+    with pytest.raises(TypeError, match=f"{name} must be a dense tensor, got a nested one"):
+        function(nested)
+
+
+@function
 def test_refuses_other_devices(function):
     name = "labels" if function is tubeskel.tubed_skeleton else "image"
     with pytest.raises(ValueError, match=f"{name} must be on the CPU or a CUDA device, got meta"):
