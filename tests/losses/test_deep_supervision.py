@@ -85,6 +85,18 @@ def test_pooled_tubes_in_3d_and_at_sizes_that_do_not_divide():
     assert loss.isfinite()
 
 
+@pytest.mark.parametrize("lower_tubes", ["skeletonize", "max_pool", "none"])
+@pytest.mark.parametrize("shape", [(6, 8), (4, 6, 8)])
+def test_no_samples(lower_tubes, shape):
+    halves = tuple(size // 2 for size in shape)
+    outputs = [torch.zeros(0, 2, *size, requires_grad=True) for size in (shape, halves)]
+    target = torch.zeros(0, *shape, dtype=torch.uint8)
+    loss = DeepSupervision(DiceCESkeletonRecallLoss(), lower_tubes=lower_tubes)(outputs, target)
+    loss.backward()
+    assert loss == 0
+    assert [output.grad.shape for output in outputs] == [output.shape for output in outputs]
+
+
 def test_recall_at_full_resolution_only(case):
     outputs, target = case
     loss = DiceCESkeletonRecallLoss()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -198,7 +199,7 @@ def _at_centres(labels: Tensor, size: Sequence[int]) -> Tensor:
 
 def _pooled(tube: Tensor, size: Sequence[int]) -> Tensor:
     """Return for each cell of a lower resolution whether it holds a pixel of the tube."""
-    spatial = tube.shape[tube.ndim - len(size) :]
+    batch, spatial = tube.shape[: tube.ndim - len(size)], tube.shape[tube.ndim - len(size) :]
     pool = functional.adaptive_max_pool3d if len(size) == 3 else functional.adaptive_max_pool2d
-    planes = (tube != 0).float().reshape(1, -1, *spatial)
-    return pool(planes, list(size)).bool().reshape(*tube.shape[: tube.ndim - len(size)], *size)
+    masks = (tube != 0).float().reshape(math.prod(batch), 1, *spatial)
+    return pool(masks, list(size)).bool().reshape(*batch, *size)
