@@ -138,8 +138,22 @@ def test_refusals(case):
         DeepSupervision(SkeletonRecallLoss(), [1, 1])(outputs, target)
     with pytest.raises(TypeError, match="outputs must be a sequence"):
         DeepSupervision(SkeletonRecallLoss())(outputs[0], target)
+    for lower_tubes in ("skeletonize", "max_pool"):
+        supervised = DeepSupervision(SkeletonRecallLoss(), lower_tubes=lower_tubes)
+        with pytest.raises(TypeError, match=r"logits must be a .*Tensor, got list"):
+            supervised([[1.0]], target)
+        with pytest.raises(ValueError, match="target must hold integers or bools"):
+            supervised(outputs, target.float())
     with pytest.raises(ValueError, match="weights must not all be 0"):
         DeepSupervision(SkeletonRecallLoss(), [0, 0, 0])
+
+
+@pytest.mark.parametrize("lower_tubes", ["skeletonize", "max_pool"])
+def test_a_label_out_of_range_is_called_the_targets(lower_tubes):
+    with torch.device("cpu"):
+        outputs, target = [torch.zeros(1, 2, 8, 8)], torch.full((1, 8, 8), 7)
+    with pytest.raises(ValueError, match="target holds 7"):
+        DeepSupervision(SkeletonRecallLoss(), lower_tubes=lower_tubes)(outputs, target)
 
 
 @pytest.mark.parametrize("axes", [(0, 1), (1, 0)])

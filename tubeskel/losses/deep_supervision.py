@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .._arguments import as_choice, as_flag, as_number
 from .._torch_ops import as_integers
-from ..morphology import tubed_skeleton_and_counts
+from ..morphology import _tube
 from ._inputs import as_labels, check_logits
 from .dice_ce_soft_cldice import DiceCESoftClDiceLoss
 from .dice_ce_srl import DiceCESkeletonRecallLoss
@@ -171,11 +171,12 @@ class DeepSupervision(nn.Module):
         check_logits(logits, options["activation"])
         softmax = options["activation"] == "softmax"
         target = as_labels("target", target, logits, softmax)
-        tube, _ = tubed_skeleton_and_counts(
+        tube, _ = _tube(
             target,
-            logits.shape[1] if softmax else 2,  # told, the classes need not be looked up
+            keep_components=True,  # no object leaves the loss
             spatial_dims=logits.ndim - 2,
-            keep_components=True,
+            num_classes=logits.shape[1] if softmax else 2,  # told, they need not be looked up
+            name="target",
             **{name: options[name] for name in ("radius", "method", "per_class", "ignore_index")},
         )
         return target, tube
