@@ -226,12 +226,18 @@ KERNEL Word foreground_bits(const T* pixels, const Foreground& foreground, bool&
     for (int i = 0; i < 64; ++i) flags[i] = pixels[i] == wanted;
     return nonzero_bits(flags);
   }
-  if (largest != T(~T(0))) {
-    for (int i = 0; i < 64; ++i)
-      flags[i] = T(pixels[i] & magnitude) > largest && pixels[i] != ignored;
-    invalid |= nonzero_bits(flags) != 0;
+  if (largest == T(~T(0))) {
+    for (int i = 0; i < 64; ++i) flags[i] = T(pixels[i] & magnitude) != 0 && pixels[i] != ignored;
+    return nonzero_bits(flags);
   }
-  for (int i = 0; i < 64; ++i) flags[i] = T(pixels[i] & magnitude) != 0 && pixels[i] != ignored;
+  uint8_t bad[64];
+  for (int i = 0; i < 64; ++i) {
+    const T value = T(pixels[i] & magnitude);
+    const bool told = pixels[i] != ignored;
+    flags[i] = (value != 0) & told;
+    bad[i] = (value > largest) & told;
+  }
+  invalid |= nonzero_bits(bad) != 0;
   return nonzero_bits(flags);
 }
 
