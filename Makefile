@@ -37,7 +37,7 @@ $(NNUNET)/.installed: requirements-nnunet.txt
 gpu-check:
 	$(PYTHON) -m benchmarks.gpu_check $(GPU_CHECK)
 
-# Registers and shared memory of each kernel on each architecture of a release; no spills.
+# Registers and shared memory of each kernel on each architecture of a release; none in memory.
 cuda-archs: setup
 	$(BIN)/python csrc/cuda/resources.py
 

@@ -229,6 +229,7 @@ TUBESKEL_INLINE double compound_terms(const double* sums, int64_t samples, int64
     considered = workers.total(considered);
     workers.each(channels, [&](int64_t k) {
       double of_class[kSums], of_group[kSums] = {};
+      TUBESKEL_UNROLL(8)
       for (int j = 0; j < kSums; ++j) of_class[j] = total(k, j);
       const auto add = [&](Term which, const ClassTerm& term, double share, double* to) {
         found[which] += share * term.value;

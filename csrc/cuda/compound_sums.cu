@@ -7,7 +7,7 @@
 //   reduce_kernel    slots -> sums, a block for each class of a map
 //   loss_kernel      sums -> loss, terms, derivatives: one block
 //
-// Of more channels than registers hold, 32 are added up at a time. The logit of a pixel's own class
+// Of more channels than registers hold, 16 are added up at a time. The logit of a pixel's own class
 // is looked up once more in either case, which is cheaper than to compare its class with each
 // channel.
 //
@@ -98,7 +98,7 @@ struct DenseSums {
   Real local_[kHeld][kSums] = {};  // two of them are used
 };
 
-// Of any number of channels: added at once, 32 classes at a time.
+// Of any number of channels: added at once, some classes at a time.
 template <class T, int n>
 struct DenseSums<T, n, 0> {
   using Real = RealOf<T>;
@@ -108,10 +108,10 @@ struct DenseSums<T, n, 0> {
                       const Real (&inverse)[n], bool smoothing, const MinusLog& minus_log,
                       const WarpSums& warp) {
 #pragma unroll 1
-    for (int64_t first = 0; first < pixels.channels; first += kWarp) {
-      Real predicted[kWarp] = {};
+    for (int64_t first = 0; first < pixels.channels; first += kAtOnce) {
+      Real predicted[kAtOnce] = {};
 #pragma unroll
-      for (int j = 0; j < kWarp; ++j) {
+      for (int j = 0; j < kAtOnce; ++j) {
         if (first + j >= pixels.channels) continue;
         Real power[n], local[kSums] = {};
         powers.at(first + j, power);
@@ -121,9 +121,9 @@ struct DenseSums<T, n, 0> {
       }
       warp.add(first, core::kPredicted, predicted);
       if (!smoothing) continue;
-      Real uniform[kWarp] = {};
+      Real uniform[kAtOnce] = {};
 #pragma unroll
-      for (int j = 0; j < kWarp; ++j) {
+      for (int j = 0; j < kAtOnce; ++j) {
         if (first + j >= pixels.channels) continue;
         Real x[n], local[kSums] = {};
         pixels.load_channel(first + j, x);
@@ -137,6 +137,9 @@ struct DenseSums<T, n, 0> {
   }
 
   __device__ void finish(bool, const WarpSums&) {}
+
+ private:
+  static constexpr int kAtOnce = 16;
 };
 
 // What pixels do to the sums of their own classes, for each class that the warp's pixels have. All

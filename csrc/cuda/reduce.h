@@ -15,7 +15,8 @@ __device__ Real warp_sums(Real (&values)[m]) {
   for (int half = m / 2; half > 0; half /= 2) {
     const bool upper = threadIdx.x & unsigned(half);
 #pragma unroll
-    for (int i = 0; i < half; ++i) {
+    for (int i = 0; i < m / 2; ++i) {  // a number that nvcc unrolls: else values are in memory
+      if (i >= half) break;
       const Real kept = upper ? values[i + half] : values[i];
       const Real given = upper ? values[i] : values[i + half];
       values[i] = kept + __shfl_xor_sync(kAllLanes, given, half);

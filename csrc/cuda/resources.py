@@ -1,7 +1,8 @@
 """Compile the kernels for every architecture of a release and tell what they use.
 
-Prints registers (by architecture) and static shared memory of each kernel, and fails if one spills
-registers to memory. Only what changed since the last call is compiled again.
+Prints registers (by architecture) and static shared memory of each kernel, and fails if one keeps
+variables in memory: spilled registers, or an array that is indexed in a loop that is not unrolled.
+Only what changed since the last call is compiled again.
 
     python csrc/cuda/resources.py [file.cu ...]
 """
@@ -30,7 +31,7 @@ class Use:
 
     registers: int
     shared: int
-    spilled: int
+    stack: int
 
 
 def release_archs() -> list[str]:
@@ -85,8 +86,7 @@ def kernels(told: str) -> dict[str, Use]:
         Use(
             registers=number(r"Used (\d+) registers", part),
             shared=number(r"(\d+) bytes smem", part),
-            spilled=number(r"(\d+) bytes spill stores", part)
-            + number(r"(\d+) bytes spill loads", part),
+            stack=number(r"(\d+) bytes stack frame", part),
         )
         for part in parts
     ]
@@ -111,7 +111,7 @@ def main(names: list[str]) -> int:
         used = {key: kernels(future.result()) for key, future in told.items()}
 
     width = max(len(name) for uses in used.values() for name in uses)
-    spills = []
+    in_memory = []
     print(f"{'':{width}}  shared   registers on")
     print(f"{'':{width}}   bytes ", "".join(f"{arch:>6}" for arch in archs))
     for source in sources:
@@ -122,13 +122,13 @@ def main(names: list[str]) -> int:
                 f"{name:{width}} {max(use.shared for use in uses):7} ",
                 "".join(f"{use.registers:6}" for use in uses),
             )
-            spills += [
-                f"{name} spills {use.spilled} bytes on {arch}"
+            in_memory += [
+                f"{name} keeps {use.stack} bytes in memory on {arch}"
                 for arch, use in zip(archs, uses, strict=True)
-                if use.spilled
+                if use.stack
             ]
-    print("\n".join(["", *spills] if spills else ["no spills"]))
-    return 1 if spills else 0
+    print("\n".join(["", *in_memory] if in_memory else ["all variables are in registers"]))
+    return 1 if in_memory else 0
 
 
 if __name__ == "__main__":
