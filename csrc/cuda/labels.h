@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#undef NDEBUG  // labels out of range are caught in release builds too
 #include <cassert>
 #include <cstdint>
 #include <optional>

@@ -439,10 +439,11 @@ int64_t groups_of(const SrlProblem& problem, const SrlReduction& reduction) {
 void read_tube(const TubeLabels& labels, const InvalidLabels& invalid, void* classes,
                int64_t* counts, void* stream) {
   const Subject what = subject("srl_classes", labels.maps, labels.pixels, labels.num_classes);
+  if (labels.maps == 0) return;
   check(cudaMemsetAsync(counts, 0, size_t(labels.maps * labels.num_classes) * sizeof(int64_t),
                         static_cast<cudaStream_t>(stream)),
         what);
-  if (labels.maps * labels.pixels == 0) return;
+  if (labels.pixels == 0) return;
   const bool wide = wide_classes(labels.num_classes);
   constexpr int kMost = 4;
   const bool vectors = aligned(labels.tube.data, labels.tube.type.size, kMost, labels.pixels) &&
