@@ -4,7 +4,8 @@ Steps, in this order; ``--steps`` chooses among them:
 
 - ``build``: compile for this GPU, in place, or take the libraries of a wheel;
 - ``tests``: the tests marked ``cuda``: those special to it, and all others of what it can do;
-- ``memcheck``, ``racecheck``, ``initcheck``: compute-sanitizer on a small call of every op;
+- ``memcheck``, ``racecheck``, ``initcheck``, ``synccheck``: compute-sanitizer on small calls of
+  every op;
 - ``bench``: `benchmarks.gpu`.
 
 Each file of tests and each operation of the benchmarks has a process of its own, which lasts no
@@ -202,7 +203,7 @@ class Check:
 
 def steps_of(check: Check) -> dict[str, Callable[[], str]]:
     """Return all steps by name, in their order."""
-    tools = ("memcheck", "racecheck", "initcheck")
+    tools = ("memcheck", "racecheck", "initcheck", "synccheck")
     sanitizers = {tool: lambda tool=tool: check.sanitizer(tool) for tool in tools}
     return {"build": check.build, "tests": check.tests, **sanitizers, "bench": check.bench}
 

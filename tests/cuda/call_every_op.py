@@ -37,6 +37,7 @@ def morphology() -> None:
         for dtype in (torch.bool, torch.uint8, torch.int64, torch.float32):
             image = masks(shape, dtype)
             compare("pack_bits", pack_bits(image), pack_bits(image.cuda()))
+            compare("pack_bits", pack_bits(image[1:]), pack_bits(image.cuda()[1:]))
         for function in (
             lambda x: tubeskel.skeletonize(x, method="zhang", spatial_dims=2),
             lambda x: tubeskel.skeletonize(x, method="lee", spatial_dims=2),
@@ -56,10 +57,24 @@ def morphology() -> None:
         for function in (
             lambda x: tubeskel.skeletonize(x, spatial_dims=3),
             lambda x: tubeskel.dilate(x, radius=2, footprint="ball", spatial_dims=3),
+            lambda x: tubeskel.dilate(x, radius=19, footprint="box", spatial_dims=3),  # in parts
             lambda x: tubeskel.tubed_skeleton(x, keep_components=True, spatial_dims=3),
+            lambda x: counts(x, 2),
+            lambda x: counts(x, 3000),  # too many for a block
         ):
             image = masks(shape, torch.int16)
             compare("morphology", function(image), function(image.cuda()))
+    for shape in [(1, 300, 1900), (12, 60, 800)]:  # too large for a block by Lee's method
+        image = masks(shape, torch.uint8)
+        compare("lee", lee(image), lee(image.cuda()))
+
+
+def lee(image: torch.Tensor) -> torch.Tensor:
+    return tubeskel.skeletonize(image, method="lee", keep_components=True, spatial_dims=3)
+
+
+def counts(labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    return tubeskel.tubed_skeleton_and_counts(labels, num_classes, spatial_dims=3)[1]
 
 
 def losses() -> None:
