@@ -40,6 +40,7 @@ KINDS = {
     "plain": Kind("-O2"),
     "sanitizers": Kind(f"-O1 {SANITIZERS}"),
     "races": Kind("-O2", kernels=ACCESSES),
+    "contracted": Kind("-O2", kernels="-mfma -ffp-contract=fast"),
 }
 # Of the libraries that this process loads.
 KIND = os.environ.get("TUBESKEL_EMULATED", "plain")
