@@ -61,6 +61,14 @@ def test_threads_and_blocks_take_turns_in_the_order_asked_for(toys):
         assert (tickets(toys) == taken).all()  # the same again
 
 
+def test_shuffled_threads_of_blocks_that_run_together_are_interrupted(toys):
+    for cooperative in (False, True):
+        count = np.zeros(1, np.int32)
+        assert toys("count", 2, cooperative, count) is None
+        is_interrupted = cooperative and toys.order.startswith("shuffled")
+        assert (count[0] < 128) == is_interrupted
+
+
 @pytest.mark.parametrize("grid", [(1, 1, 1), (3, 2, 2)])
 @pytest.mark.parametrize("block", [(1, 1, 1), (5, 3, 2), (1024, 1, 1)])
 def test_each_thread_of_each_block_runs_once(toys, grid, block):

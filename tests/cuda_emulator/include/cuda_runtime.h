@@ -166,11 +166,13 @@ inline void __stcs(T* address, T value) {
 }
 template <class T>
 CUDA_EMULATOR_ATOMIC T __ldcg(const T* address) {
+  cuda_emulator::interrupt();
   CUDA_EMULATOR_NOTE(address, false);
   return *address;
 }
 template <class T>
 CUDA_EMULATOR_ATOMIC void __stcg(T* address, T value) {
+  cuda_emulator::interrupt();
   CUDA_EMULATOR_NOTE(address, true);
   *address = value;
 }

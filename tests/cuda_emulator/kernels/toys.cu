@@ -32,6 +32,10 @@ __global__ void take_tickets_kernel(int* ticket, int* of_thread) {
   of_thread[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(ticket, 1);
 }
 
+__global__ void count_kernel(int* count) {
+  __stcg(count, __ldcg(count) + 1);
+}
+
 __global__ void indices_kernel(int* out) {
   const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
@@ -221,6 +225,9 @@ __global__ void missing_block_kernel() {
 
 TOY take_tickets(int blocks, int threads, int* ticket, int* of_thread) {
   return launch(blocks, threads, 0, false, take_tickets_kernel, ticket, of_thread);
+}
+TOY count(int blocks, bool cooperative, int* count) {
+  return launch(blocks, 64, 0, cooperative, count_kernel, count);
 }
 TOY indices(const unsigned* grid, const unsigned* block, int* out) {
   return launch({grid[0], grid[1], grid[2]}, {block[0], block[1], block[2]}, 0, false,

@@ -116,6 +116,7 @@ struct Block {
 struct Run {
   Grid grid;
   const std::function<void()>* thread = nullptr;
+  Turns* interruptions = nullptr;  // if there are any
   Fiber scheduler;
   Block* block = nullptr;
   Thread* current = nullptr;
@@ -278,6 +279,7 @@ void run_together(std::vector<Block>& blocks, const std::vector<uint32_t>& numbe
     if (blocks.size() > 1) blocks[i].statics.assign(statics, garbage);
   }
   fill_bytes(cuda_shared_begin, garbage, statics);
+  run_now.interruptions = thread_turns.shuffled() && blocks.size() > 1 ? &thread_turns : nullptr;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   for (size_t finished = 0; finished < blocks.size();) {
     bool progress = false;
@@ -345,6 +347,12 @@ __attribute__((noinline)) uint64_t meet(Meeting meeting, unsigned mask, uint64_t
   }
   if (me.waits != Meeting::kNone) yield();
   return me.result;
+}
+
+void interrupt() {
+  if (!run_now.interruptions || run_now.interruptions->random(8)) return;
+  settle_write();
+  yield();
 }
 
 unsigned lane() {

@@ -43,6 +43,9 @@ enum class Meeting : uint8_t {
 // else what the votes give.
 uint64_t meet(Meeting meeting, unsigned mask, uint64_t value, unsigned source);
 
+// Where others may come in between: lets them, now and then, if turns are shuffled.
+void interrupt();
+
 unsigned lane();
 unsigned char* dynamic_shared();
 
