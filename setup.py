@@ -43,10 +43,14 @@ def find_cuda() -> Path | None:
 
 
 def code_for(archs: list[str]) -> list[str]:
-    """Return nvcc's options for these compute capabilities, and PTX of the newest."""
+    """Return nvcc's options for these compute capabilities, and PTX for what is not among them.
+
+    Of the last but one: it serves what lies between the last two (11.0) and what is yet to come.
+    """
     numbers = [arch.replace(".", "") for arch in archs]
     options = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
-    return [*options, f"-gencode=arch=compute_{numbers[-1]},code=compute_{numbers[-1]}"]
+    ptx = numbers[-2:][0]
+    return [*options, f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
 
 
 cuda = find_cuda()

@@ -1,4 +1,6 @@
 // What the torch ops of morphology do on CUDA. Nothing here waits for the device.
+#include <limits>
+
 #include "../cuda/pack_bits.h"
 #include "../cuda/select.h"
 #include "../cuda/tubes.h"
@@ -11,8 +13,13 @@ namespace {
 using namespace tubeskel::bindings;
 namespace cuda = tubeskel::cuda;
 
+// Kernels count images and rows in 32 bits; pixels in 64.
 cuda::Shape cuda_shape(const Tensor& tensor, int64_t spatial_dims) {
   const Shape shape = shape_of(tensor, spatial_dims);
+  for (const int64_t size : {shape.images, shape.planes, shape.rows, shape.columns})
+    if (size > std::numeric_limits<int32_t>::max())
+      throw std::invalid_argument("CUDA takes at most 2147483647 images, rows or columns, got " +
+                                  std::to_string(size));
   return {shape.images, shape.planes, shape.rows, shape.columns};
 }
 

@@ -104,3 +104,9 @@ def test_sync_checks_name_nan(emulated, monkeypatch, name):
 def test_thin_names_itself_where_it_fails(emulated):
     with pytest.raises(RuntimeError, match=r"thin on \[4, 5\]"):
         emulated.thin(torch.full((4, 5), torch.nan), 2, "zhang", UNTIL_STABLE, False)
+
+
+def test_sizes_beyond_32_bits_are_refused(emulated):
+    for shape in [(2**31, 1, 0), (1, 2**31, 0)]:
+        with pytest.raises(ValueError, match="at most 2147483647 images, .* got 2147483648"):
+            emulated.thin(torch.zeros(shape), 2, "zhang", UNTIL_STABLE, False)
