@@ -6,7 +6,6 @@ import skimage.morphology
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
 from tubeskel.metrics import (
     cldice,
@@ -27,11 +26,14 @@ def pairs(draw):
 
 @given(pairs())
 def test_overlap_equals_scikit_learn(pair):
+    sklearn = pytest.importorskip("sklearn.metrics")
     prediction, target = pair
     p, t = prediction.ravel(), target.ravel()
-    (tn, fp), (fn, tp) = confusion_matrix(t, p, labels=[False, True])
-    assert dice(prediction, target) == pytest.approx(f1_score(t, p, zero_division=1))
-    assert jaccard(prediction, target) == pytest.approx(jaccard_score(t, p, zero_division=1))
+    (tn, fp), (fn, tp) = sklearn.confusion_matrix(t, p, labels=[False, True])
+    assert dice(prediction, target) == pytest.approx(sklearn.f1_score(t, p, zero_division=1))
+    assert jaccard(prediction, target) == pytest.approx(
+        sklearn.jaccard_score(t, p, zero_division=1)
+    )
     assert false_negative_rate(prediction, target) == pytest.approx(fn / max(tp + fn, 1))
     assert false_positive_rate(prediction, target) == pytest.approx(fp / max(fp + tn, 1))
 
