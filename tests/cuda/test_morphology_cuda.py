@@ -170,7 +170,7 @@ def test_cupy(operation, own_stream):
     cupy = pytest.importorskip("cupy")
     stream = cupy.cuda.Stream(non_blocking=True) if own_stream else cupy.cuda.Stream.null
     labels = make_labels((300, 401), 3, seed=9)
-    for dtype, step in itertools.product(("bool", "uint8", "int64", "float32"), (1, 2)):
+    for dtype, step in itertools.product(("bool", "uint8", "int64", "float32"), (1, 2, -1)):
         expected = operation(labels.astype(dtype)[::step])
         with stream:
             found = operation(cupy.asarray(labels.astype(dtype))[::step])
@@ -181,3 +181,21 @@ def test_cupy(operation, own_stream):
     expected_tube, expected_counts = tubeskel.tubed_skeleton_and_counts(labels, 3)
     assert np.array_equal(cupy.asnumpy(tube), expected_tube)
     assert np.array_equal(cupy.asnumpy(counts), expected_counts)
+
+
+@operation
+@pytest.mark.parametrize("name", ["null", "ptds", "own"])
+def test_the_stream_of_cupy(operation, name):
+    cupy = pytest.importorskip("cupy")
+    streams = cupy.cuda.Stream
+    stream = streams(non_blocking=True) if name == "own" else getattr(streams, name)
+    labels = make_labels((300, 401), 3, seed=9).astype("uint8")
+    source = cupy.asarray(labels)
+    late, busy = cupy.zeros_like(source), cupy.zeros(2**26)
+    cupy.cuda.Device().synchronize()
+    with stream:
+        for _ in range(50):  # some ten milliseconds
+            busy += 1
+        late[...] = source
+        found = operation(late[::2])
+        assert np.array_equal(cupy.asnumpy(found), operation(labels[::2]))
