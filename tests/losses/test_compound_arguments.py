@@ -190,7 +190,7 @@ def test_class_weights_of_any_layout(logits, target, tube):
     wide = torch.arange(1.0, 2 * n + 1, dtype=torch.float64)
     expected = loss(wide[::2].tolist())
     assert torch.equal(loss(wide[::2]), expected)
-    assert torch.equal(loss(wide.numpy()[::2]), expected)
+    assert torch.equal(loss(wide.cpu().numpy()[::2]), expected)
     assert torch.equal(loss(torch.tensor(2.0).double().expand(n)), loss([2.0] * n))
 
 

@@ -32,9 +32,11 @@ def check_dice_ce_options(**options: Any) -> dict[str, Any]:
 
 
 def _as_class_weights(weights: Any) -> Tensor:
+    # Numbers are looked at here, and then go where new tensors are made.
+    device = (weights if isinstance(weights, Tensor) else torch.empty(0)).device
     if not isinstance(weights, Tensor):
         try:
-            weights = torch.as_tensor(weights, dtype=torch.float64)
+            weights = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"class_weights must be numbers, got {weights!r}") from None
     weights = weights.detach().to(torch.float64).contiguous()
@@ -42,12 +44,12 @@ def _as_class_weights(weights: Any) -> Tensor:
         raise ValueError(
             f"class_weights must have shape (C,), one for each channel, got {tuple(weights.shape)}"
         )
-    # Values on a device, or in a graph, are not looked at.
+    # Values of a tensor on a device, or in a graph, are not looked at.
     if weights.device.type == "cpu" and not torch.compiler.is_compiling():
         bad = weights[~(weights.isfinite() & (weights >= 0))].tolist()
         if bad:
             raise ValueError(f"class_weights must be finite and at least 0, got {bad[0]}")
-    return weights
+    return weights.to(device)
 
 
 def dice_ce(
