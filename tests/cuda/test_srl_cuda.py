@@ -139,8 +139,8 @@ def test_with_a_gradient_scaler():
     assert loss.dtype == torch.float32
     scaler.scale(loss).backward()
     scale = expected.abs().max().item()
-    torch.testing.assert_close(
-        logits.grad / scaler.get_scale(), expected, rtol=0, atol=2e-3 * scale
+    torch.testing.assert_close(  # logits of up to 10 are rounded too
+        logits.grad / scaler.get_scale(), expected, rtol=0, atol=5e-3 * scale
     )
 
 
