@@ -43,9 +43,11 @@ def _cupy_dilation(ndimage: Any, threads: int) -> Function:
     import cupy
     import torch
 
+    crosses = {dims: cupy.asarray(_cross(dims)[None]) for dims in (2, 3)}
+
     def dilate(masks: Any) -> Any:
         images = cupy.from_dlpack(masks.view(torch.uint8)).astype(bool)
-        cross = cupy.asarray(_cross(masks.ndim - 1)[None])
+        cross = crosses[masks.ndim - 1]
         return torch.from_dlpack(ndimage.binary_dilation(images, cross, iterations=2))
 
     return dilate

@@ -33,11 +33,12 @@ MAKERS = [to_array, to_tensor, pytest.param(to_gpu, marks=pytest.mark.cuda)]
 
 def kinds(*dtypes):
     """Each maker with each dtype that it can make."""
-    for dtype in dtypes:
-        yield to_array, dtype
-    for dtype in (*dtypes, "bfloat16"):
-        yield to_tensor, dtype
-        yield pytest.param(to_gpu, dtype, marks=pytest.mark.cuda)
+    tensors = (*dtypes, "bfloat16")
+    return [
+        *((to_array, dtype) for dtype in dtypes),
+        *((to_tensor, dtype) for dtype in tensors),
+        *(pytest.param(to_gpu, dtype, marks=pytest.mark.cuda) for dtype in tensors),
+    ]
 
 
 @pytest.mark.parametrize(("kind", "dtype"), kinds("bool", *INTEGERS, *FLOATS))
