@@ -122,17 +122,30 @@ def test_the_same_bits_on_twenty_runs(channels):
         assert all(map(torch.equal, result, results[0]))
 
 
-def test_nothing_waits_for_the_device():
-    logits, target, tube = on_device(*softmax_case(channels=3, dtype=torch.float32))
-    criterion = DiceCESkeletonRecallLoss(class_weights=[1.0, 2.0, 3.0]).cuda()
-    criterion(logits, target, tube).backward()  # loads kernels
+def assert_nothing_waits(step):
+    step()  # loads kernels
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loss, _ = criterion(logits, target, tube, return_terms=True)
-        (3 * loss).backward()
+        step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_nothing_waits_for_the_device():
+    logits, target, tube = on_device(*softmax_case(channels=3, dtype=torch.float32))
+    criterion = DiceCESkeletonRecallLoss(class_weights=[1.0, 2.0, 3.0]).cuda()
+    assert_nothing_waits(
+        lambda: (3 * criterion(logits, target, tube, return_terms=True)[0]).backward()
+    )
+
+
+@pytest.mark.parametrize("lower_tubes", ["skeletonize", "max_pool", "none"])
+def test_deep_supervision_does_not_wait_either(lower_tubes):
+    criterion = DeepSupervision(DiceCESkeletonRecallLoss(per_class=True), lower_tubes=lower_tubes)
+    logits, target = on_device(*make_case(channels=4, shape=(64, 96), dtype=torch.float32))
+    half = torch.nn.functional.avg_pool2d(logits.detach(), 2).requires_grad_()
+    assert_nothing_waits(lambda: criterion([logits, half], target).backward())
 
 
 @pytest.mark.parametrize("given", [True, False])

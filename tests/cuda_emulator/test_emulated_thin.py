@@ -108,5 +108,5 @@ def test_thin_names_itself_where_it_fails(emulated):
 
 def test_sizes_beyond_32_bits_are_refused(emulated):
     for shape in [(2**31, 1, 0), (1, 2**31, 0)]:
-        with pytest.raises(ValueError, match="at most 2147483647 images, .* got 2147483648"):
+        with pytest.raises(ValueError, match=r"at most 2147483647 images, .* got 2147483648"):
             emulated.thin(torch.zeros(shape), 2, "zhang", UNTIL_STABLE, False)
