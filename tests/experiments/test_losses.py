@@ -189,7 +189,7 @@ def test_the_tube_of_heads_at_full_size_is_made_once(heads, target, monkeypatch)
 
         return make
 
-    for module, name in ((deep_supervision, "tubed_skeleton"), (dice_ce_srl, "make_tube")):
+    for module, name in ((deep_supervision, "_tube"), (dice_ce_srl, "make_tube")):
         monkeypatch.setattr(module, name, counted(getattr(module, name)))
     loss_of("dice_ce_srl")(heads, target)
     assert len(made) == 1
